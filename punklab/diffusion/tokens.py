@@ -11,7 +11,6 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CLIP_MERGES = Path(__file__).parent / "clip" / "bpe_simple_vocab_16e6.txt.gz"
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
-WINDOW = 75  # tokens of a prompt that one CLIP window holds, without its two markers
 N_MERGES = 48_894
 
 
