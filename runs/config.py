@@ -1,0 +1,369 @@
+"""kohya's ``training_config.toml``: read, write, lint, compare; and its part in the lab's mirrored columns.
+
+kohya flattens a TOML over its sections, lays it over its options and ignores what it does not know. The same
+flattening is done here, so that a config means the same to both trainers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+import tomlkit.exceptions
+
+from runs.config_rules import Finding, findings_of
+from runs.kohya import OPTIONS, effective, network_arguments, resolution_of
+
+_POSITION = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
+_UNSAFE_KEY = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class ConfigError(Exception):
+    """A config that cannot be read: the message names the file, the line and the mend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A config flattened over its sections. ``overridden`` holds keys that two sections set differently."""
+
+    values: dict[str, Any]
+    source: str = "the config"
+    text: str = ""
+    overridden: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
+
+    def line_of(self, key: str) -> int | None:
+        """The line, from 1, on which a key is set last (the one that counts); None where it is not."""
+        pattern = re.compile(rf"""^\s*["']?{re.escape(key)}["']?\s*=""")
+        lines = [number for number, line in enumerate(self.text.splitlines(), start=1) if pattern.match(line)]
+        return lines[-1] if lines else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One option that two configs set differently, after kohya's defaults; None where one has neither."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass
+class _Flattened:
+    values: dict[str, Any] = field(default_factory=dict)
+    overridden: list[str] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
+
+    def put(self, key: str, value: Any) -> None:
+        if key in self.values and self.values[key] != value:
+            self.overridden.append(key)
+        if isinstance(value, dict):
+            self.nested.append(key)
+        self.values[key] = value
+
+
+def read_config(source: str | Path) -> Config:
+    """A ``Path`` is read as a file, a ``str`` as TOML. Raises ConfigError naming file, line and mend."""
+    if isinstance(source, Path):
+        return _parse(_read_file(source), str(source))
+    return _parse(source, "the config")
+
+
+def write_config(values: Mapping[str, Any], path: Path | None = None, *, onto: str | None = None) -> str:
+    """The TOML of flat values, in kohya's own reach (one level, plain types); None values are left out.
+
+    With `onto`, the text of an earlier config, its comments, sections and order stay: keys are changed where they
+    stand, new ones are added on top and those no longer set are taken out. With `path` the file is written
+    atomically as well.
+    """
+    kept = {key: value for key, value in values.items() if value is not None}
+    text = _fresh(kept) if onto is None else _onto(kept, onto)
+    if path is not None:
+        _write_atomically(path, text)
+    return text
+
+
+def lint(config: Config, honoured: Collection[str] | None = None) -> list[Finding]:
+    """What kohya, or (where `honoured` names its options) our trainer, would ignore, refuse or misread.
+
+    Errors first, then by line; an empty list means that the config does what it says.
+    """
+    findings = findings_of(config.values, honoured=honoured)
+    for key in config.overridden:
+        findings.append(
+            Finding(
+                code="set_twice",
+                key=key,
+                detail=f"`{key}` is set in two sections with different values; kohya takes the last one",
+                mend=f"keep one line for `{key}`",
+            )
+        )
+    for key in config.nested:
+        findings.append(
+            Finding(
+                code="nested_table",
+                key=key,
+                detail=f"`{key}` is a table inside a section; kohya flattens one level only and would ignore it",
+                mend="move its keys up into the section",
+            )
+        )
+    placed = [replace(finding, line=config.line_of(finding.key)) for finding in findings]
+    return sorted(placed, key=lambda found: (found.level != "error", found.line or 0, found.key, found.code))
+
+
+def diff(before: Config | Mapping[str, Any], after: Config | Mapping[str, Any]) -> list[Difference]:
+    """The options in which two configs differ once kohya's defaults are laid under both, by name."""
+    one, other = _values(before), _values(after)
+    differences = []
+    for key in sorted({*one, *other}):
+        old, new = effective(one, key), effective(other, key)
+        if old != new:
+            differences.append(Difference(key=key, before=old, after=new))
+    return differences
+
+
+def columns_of(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """The config as the mirrored columns of ``training_runs``; ``all_parameters`` loses nothing.
+
+    A whole-number column whose option holds a fraction (alpha 0.5) stays None. ``all_parameters`` also repeats
+    conv_dim and conv_alpha at the top, where the lab's views look for them.
+    """
+    values = _values(config)
+    size = resolution_of(values.get("resolution"))
+    arguments = network_arguments(values)
+    text_encoder_lr = values.get("text_encoder_lr")
+    if isinstance(text_encoder_lr, list):
+        text_encoder_lr = text_encoder_lr[0] if text_encoder_lr else None
+    cycles = values.get("lr_scheduler_num_cycles")
+    convs = {name: _number(arguments[name]) for name in ("conv_dim", "conv_alpha") if name in arguments}
+    return {
+        "network_dim": _whole(values.get("network_dim")),
+        "network_alpha": _whole(effective(values, "network_alpha")),
+        "learning_rate": _float(effective(values, "learning_rate")),
+        "unet_lr": _float(values.get("unet_lr")),
+        "text_encoder_lr": _float(text_encoder_lr),
+        "train_batch_size": _whole(effective(values, "train_batch_size")),
+        "gradient_accumulation_steps": _whole(effective(values, "gradient_accumulation_steps")),
+        "max_train_epochs": _whole(values.get("max_train_epochs")),
+        "mixed_precision": effective(values, "mixed_precision"),
+        "optimizer_type": effective(values, "optimizer_type") or "AdamW",
+        "lr_scheduler": effective(values, "lr_scheduler"),
+        "lr_scheduler_cycles": _whole(cycles),
+        "noise_offset": _float(values.get("noise_offset")),
+        "min_snr_gamma": _whole(values.get("min_snr_gamma")),
+        "resolution": f"{size[0]}x{size[1]}" if size else values.get("resolution"),
+        "output_dir": values.get("output_dir"),
+        "output_name": values.get("output_name"),
+        "all_parameters": {**values, **convs},
+    }
+
+
+# Column of training_runs: kohya's key. The rest of the columns bear the same name.
+_RENAMED = {"lr_scheduler_cycles": "lr_scheduler_num_cycles"}
+_COLUMNS = [
+    "network_dim",
+    "network_alpha",
+    "learning_rate",
+    "unet_lr",
+    "text_encoder_lr",
+    "train_batch_size",
+    "gradient_accumulation_steps",
+    "max_train_epochs",
+    "mixed_precision",
+    "optimizer_type",
+    "lr_scheduler",
+    "lr_scheduler_cycles",
+    "noise_offset",
+    "min_snr_gamma",
+    "resolution",
+    "output_dir",
+    "output_name",
+]
+
+
+def parameters_of(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The way back: kohya's options from mirrored columns.
+
+    ``all_parameters`` is the ground; a column that says otherwise than it (a row without it, or edited since) wins.
+    The lab's ``512x512`` becomes kohya's ``512,512``; conv_dim and conv_alpha go to ``network_args``.
+    """
+    values = _with_network_args(dict(columns.get("all_parameters") or {}))
+    said = columns_of(values)
+    for column in _COLUMNS:
+        value = columns.get(column)
+        if value is None or value == said[column]:
+            continue
+        if column == "resolution":
+            value = re.sub(r"\s*[x×]\s*", ",", str(value))
+        values[_RENAMED.get(column, column)] = value
+    return values
+
+
+def _values(config: Config | Mapping[str, Any]) -> Mapping[str, Any]:
+    return config.values if isinstance(config, Config) else config
+
+
+def _read_file(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name an existing TOML file") from error
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise ConfigError(f"{path}, line 1: begins with a byte order mark; save it as UTF-8 without one")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: is not UTF-8; save the file as UTF-8") from error
+
+
+def _parse(text: str, source: str) -> Config:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_syntax_message(error, text, source)) from error
+    flat = _Flattened()
+    for name, section in document.items():
+        if isinstance(section, dict):
+            for key, value in section.items():
+                flat.put(key, value)
+        else:
+            flat.put(name, section)
+    return Config(
+        values=flat.values, source=source, text=text, overridden=tuple(flat.overridden), nested=tuple(flat.nested)
+    )
+
+
+def _syntax_message(error: tomllib.TOMLDecodeError, text: str, source: str) -> str:
+    reason = _POSITION.sub("", str(error)).strip()
+    found = _POSITION.search(str(error))
+    lines = text.splitlines() or [""]
+    number = int(found.group(1)) if found and found.group(1) else len(lines)
+    line = lines[min(number, len(lines)) - 1].strip()
+    return f"{source}, line {number}: {reason} in `{line}`; {_syntax_mend(line, reason)}"
+
+
+def _syntax_mend(line: str, reason: str) -> str:
+    value = line.partition("=")[2].strip()
+    if value in {"True", "False"}:
+        return f"write {value.lower()} in small letters"
+    if value.lower() in {"none", "null"}:
+        return "TOML has no empty value: leave the line out"
+    if "Cannot overwrite" in reason:
+        return "a section sets this key twice: keep one line"
+    if "=" not in line and not line.startswith("["):
+        return "write it as `key = value`"
+    if "Invalid value" in reason:
+        return "put text in quotation marks"
+    return "check quotation marks, brackets and the end of the line"
+
+
+def _fresh(values: Mapping[str, Any]) -> str:
+    return "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in values.items())
+
+
+def _onto(values: Mapping[str, Any], text: str) -> str:
+    try:
+        document = tomlkit.parse(text)
+    except tomlkit.exceptions.TOMLKitError as error:
+        raise ConfigError(f"the config to write onto cannot be read: {error}; mend it first") from error
+    missing = dict(values)
+    tables: list[Any] = [document, *(table for table in document.values() if isinstance(table, dict))]
+    for table in tables:
+        for key in [name for name, value in table.items() if not (table is document and isinstance(value, dict))]:
+            if key not in values:
+                del table[key]
+            elif table[key] != values[key]:
+                table[key] = values[key]
+            missing.pop(key, None)
+    return _fresh(missing) + tomlkit.dumps(document)
+
+
+def _key(key: str) -> str:
+    return _quoted(key) if _UNSAFE_KEY.search(key) or not key else key
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    return repr(value)
+
+
+def _quoted(text: str) -> str:
+    return tomlkit.string(text).as_string()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def _with_network_args(values: dict[str, Any]) -> dict[str, Any]:
+    arguments = network_arguments(values)
+    for name in ("conv_dim", "conv_alpha"):
+        number = values.pop(name, None)
+        if number is None or (name in arguments and _number(arguments[name]) == number):
+            continue
+        kept = [part for part in values.get("network_args") or [] if not str(part).startswith(f"{name}=")]
+        values["network_args"] = [*kept, f"{name}={number}"]
+    return values
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+        return None
+    return int(value)
+
+
+def _float(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value)
+
+
+__all__ = [
+    "OPTIONS",
+    "Config",
+    "ConfigError",
+    "Difference",
+    "Finding",
+    "columns_of",
+    "diff",
+    "lint",
+    "parameters_of",
+    "read_config",
+    "write_config",
+]
