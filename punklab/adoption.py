@@ -46,6 +46,7 @@ def create_views(views: Sequence[Column]) -> migrations.RunPython:
             for name, query in views:
                 if not exists(cursor, name):
                     cursor.execute(f"CREATE VIEW {name} WITH (security_invoker = true) AS {query}")
+                    cursor.execute(f"COMMENT ON VIEW {name} IS '{CREATED_BY_US}'")
 
     return migrations.RunPython(forwards, migrations.RunPython.noop)
 
@@ -82,10 +83,10 @@ def move_sequence_forward(cursor: Any, table: str) -> None:
     sequence = cursor.fetchone()[0]
     if sequence is None:
         return
-    cursor.execute(
+    cursor.execute(  # the names come from the code and from PostgreSQL, never from a person
         f"""
         SELECT setval(%s, highest) FROM (SELECT max(id) AS highest FROM {table}) AS rows, {sequence} AS counter
         WHERE highest > counter.last_value OR (highest = counter.last_value AND NOT counter.is_called)
-        """,
+        """,  # noqa: S608
         [sequence],
     )

@@ -1,7 +1,23 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 
 
 class PunklabConfig(AppConfig):
     name = "punklab"
+
+    def ready(self) -> None:
+        from punklab import checks  # noqa: F401, PLC0415 - registers the system checks
+
+        # The last app that has models: by then every table and permission is there.
+        post_migrate.connect(_after_migrate, sender=apps.get_app_config("deployment"))
+
+
+def _after_migrate(**_: Any) -> None:
+    from punklab import roles, supabase  # noqa: PLC0415 - needs the models
+
+    supabase.secure()
+    roles.sync()

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 _guard = threading.Lock()
-_users: dict[Path, IO[str]] = {}
+_users: dict[Path, int] = {}  # descriptors, held open until the process ends
 _checked: dict[Path, tuple[int, Any]] = {}
 
 
@@ -81,9 +81,9 @@ def _socket(server: Any) -> Path:
 def _join(data: Path) -> None:
     if data in _users:
         return
-    file = (data.parent / "postgres.users").open("w")
-    fcntl.flock(file, fcntl.LOCK_SH)
-    _users[data] = file
+    descriptor = os.open(data.parent / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    _users[data] = descriptor
     atexit.register(_leave, data, os.getpid())
 
 
