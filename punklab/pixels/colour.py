@@ -6,9 +6,12 @@ All functions are vectorised: the last axis holds the three channels, the others
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from punklab.pixels.colour_words import PASSES_FOR, SAID, SEEN
 
 Rgb = tuple[int, int, int]
 
@@ -106,6 +109,64 @@ def ciede2000(lab1: ArrayLike, lab2: ArrayLike) -> NDArray[np.float64]:
     z = d_tint / (1 + 0.015 * chroma * t)
     difference: NDArray[np.float64] = np.sqrt(np.maximum(x * x + y * y + z * z + rotation * y * z, 0))
     return difference
+
+
+def colour_word(rgb: ArrayLike) -> str:
+    """The everyday word for one colour, such as "salmon" or "dark green": that of the nearest prototype."""
+    red, green, blue = (int(channel) for channel in np.asarray(rgb))
+    return _nearest_word(red, green, blue)
+
+
+def word_prototypes(word: str) -> list[Rgb]:
+    """What a colour word looks like, a few examples; empty when the word is unknown.
+
+    A modifier that the table does not know with the word ("bright green") is left out.
+    """
+    known = known_word(word)
+    return [parse_hex(code) for code in SEEN[known].split()] if known else []
+
+
+def word_families(word: str) -> frozenset[str]:
+    """The plain colours that a word passes for, "sea green" for green and teal; empty when the word is unknown."""
+    known = known_word(word)
+    if known is None:
+        return frozenset()
+    return frozenset({known.split()[-1], *PASSES_FOR.get(known, ())})
+
+
+def passes_for(rgb: ArrayLike, word: str) -> bool:
+    """Whether people would let this colour pass for what the word asks; modifiers are not judged.
+
+    False for an unknown word.
+    """
+    plain = known_word(word)
+    if plain is None:
+        return False
+    seen = colour_word(rgb)
+    asked = {plain.split()[-1], word.lower().split()[-1]}
+    return bool(asked & word_families(seen)) or seen.split()[-1] in PASSES_FOR.get(plain, ())
+
+
+def known_word(word: str) -> str | None:
+    """The word of the table that stands for a caption's colour words ("ashy blonde": "beige"); None when unknown."""
+    words = word.lower().replace("grey", "gray").split()
+    for start in range(len(words)):
+        rest = " ".join(words[start:])
+        if rest in SEEN or rest in SAID:
+            return SAID.get(rest, rest)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _nearest_word(red: int, green: int, blue: int) -> str:
+    words, lab = _prototypes()
+    return words[int(ciede2000(to_lab((red, green, blue)), lab).argmin())]
+
+
+@lru_cache(maxsize=1)
+def _prototypes() -> tuple[list[str], NDArray[np.float64]]:
+    words = [word for word, codes in SEEN.items() for _ in codes.split()]
+    return words, to_lab([parse_hex(code) for codes in SEEN.values() for code in codes.split()])
 
 
 def _seventh(chroma: NDArray[np.float64]) -> NDArray[np.float64]:
