@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,3 +20,12 @@ def shared() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(autouse=True)
+def storage(settings: Any, tmp_path: Path) -> Path:
+    """Every test has its own STORAGE_DIR."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    settings.STORAGE_DIR = folder
+    return folder
