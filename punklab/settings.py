@@ -7,6 +7,8 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 from punklab.secret import kept_secret
 
@@ -15,7 +17,7 @@ env = environ.Env()
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
-STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".state")))
+STATE_DIR = Path(env.str("STATE_DIR", "") or BASE_DIR / ".state")
 DEBUG = env.bool("DEBUG", False)
 
 
@@ -82,19 +84,27 @@ def _database() -> dict[str, Any]:
             "CONN_MAX_AGE": 60,
             "CONN_HEALTH_CHECKS": True,
         }
-    config: dict[str, Any] = dict(env.db_url_config(DATABASE_URL))
-    if config.get("ENGINE") != "django.db.backends.postgresql":
+    if not DATABASE_URL.startswith(("postgres://", "postgresql://")):
         raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database: postgresql://user:password@host/name")
-    options = config.setdefault("OPTIONS", {})
-    for option, key in (("host", "HOST"), ("port", "PORT"), ("user", "USER"), ("password", "PASSWORD")):
-        if option in options:  # libpq's way to name a socket: postgresql:///name?host=/folder
-            config[key] = options.pop(option)
-    transaction_pooled = env.bool("DATABASE_TRANSACTION_POOLED", str(config.get("PORT")) == "6543")
-    return config | {
+    try:
+        given = conninfo_to_dict(DATABASE_URL)  # libpq's own reading: sockets, ssl options and all
+    except ProgrammingError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read: is an @ or / in its password percent-encoded?"
+        ) from None
+    port = str(given.pop("port", ""))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": given.pop("dbname", ""),
+        "USER": given.pop("user", ""),
+        "PASSWORD": given.pop("password", ""),
+        "HOST": given.pop("host", ""),
+        "PORT": port,
+        "OPTIONS": given,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         # Django prepares no statements with psycopg 3 unless told to; server-side cursors must be switched off.
-        "DISABLE_SERVER_SIDE_CURSORS": transaction_pooled,
+        "DISABLE_SERVER_SIDE_CURSORS": env.bool("DATABASE_TRANSACTION_POOLED", port == "6543"),
     }
 
 
@@ -128,7 +138,7 @@ REST_CLUSTER = "punklab"
 # Files ---------------------------------------------------------------------------------------------------------------
 
 # Checkpoints, test pictures, training jobs and visitors' punks; one folder, to be kept and backed up.
-STORAGE_DIR = Path(env.str("STORAGE_DIR", str(STATE_DIR / "files")))
+STORAGE_DIR = Path(env.str("STORAGE_DIR", "") or STATE_DIR / "files")
 
 # Diffusion -----------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ DROPPED = {"training_runs_status_check", "training_runs_overall_verdict_check"}
 def columns(readme: str, table: str) -> list[tuple[str, str, bool, str]]:
     """(name, type, nullable, default) of each documented column."""
     section = readme.split(f"## {table}\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (\w+) \| ([^|]+?) \| (yes|no) \| ?([^|]*?) ?\|$", section, re.M)
+    rows = re.findall(r"^\| (\w+) \| ([^|]+?) \| (yes|no) \| ?([^|]*?) ?\|$", section, re.MULTILINE)
     return [(name, kind, nullable == "yes", default) for name, kind, nullable, default in rows if name != "column"]
 
 
