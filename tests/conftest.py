@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+
+from punklab.database import server
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -29,3 +34,16 @@ def storage(settings: Any, tmp_path: Path) -> Path:
     folder.mkdir()
     settings.STORAGE_DIR = folder
     return folder
+
+
+@pytest.fixture
+def scratch(settings) -> Iterator[str]:
+    """The URL of an empty database of its own on the embedded server, dropped afterwards."""
+    if settings.DATABASE_URL:
+        pytest.skip("this test makes a database of its own, so it needs the embedded server")
+    host = server.ensure(Path(settings.STATE_DIR) / "postgres")
+    name = f"scratch_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(host=str(host), user="postgres", dbname="template1", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        yield f"postgresql://postgres@/{name}?host={host}"
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -5,30 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import psycopg
 import pytest
-from django.conf import settings
 
-from punklab.database import server
 from tests import lab_database
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def scratch():
-    """The URL of an empty database of its own, dropped afterwards."""
-    if settings.DATABASE_URL:
-        pytest.skip("these tests make databases, so they use the embedded server")
-    host = server.ensure(Path(settings.DATABASES["default"]["OPTIONS"]["data"]))
-    name = f"scratch_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(host=str(host), user="postgres", dbname="template1", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        yield f"postgresql://postgres@/{name}?host={host}"
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def manage(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
