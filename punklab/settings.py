@@ -143,8 +143,8 @@ STORAGE_DIR = Path(env.str("STORAGE_DIR", "") or STATE_DIR / "files")
 # Diffusion -----------------------------------------------------------------------------------------------------------
 
 BASE_MODEL = env.str("BASE_MODEL", "miniature")
-BASE_MODEL_REVISION = env.str("BASE_MODEL_REVISION", "")
-BASE_MODEL_FOLDER = env.str("BASE_MODEL_FOLDER", "")
+BASE_MODEL_REVISION = env.str("BASE_MODEL_REVISION", "") or None
+BASE_MODEL_FOLDER = env.str("BASE_MODEL_FOLDER", "") or None
 DEVICE = env.str("DEVICE", "auto")
 
 # Captions ------------------------------------------------------------------------------------------------------------
