@@ -17,6 +17,8 @@ NEAR = 5.0
 MOST = 27
 # The 95th percentile of the real punks' raw colours: up to here a picture is drawn, not rendered, and keeps its shades.
 DRAWN = 50
+# A lone cell inside one colour is that colour's noise up to this many times the merging distance.
+_SPECK = 2.0
 # Bounds that spare most pairs the long formula. Lightness is divided by at most 1.747. The rotation term takes at
 # most 0.867 of the rest, and chroma's divisor, the larger of the two, is at most 1 + 0.045 * 1.5 * chroma.
 _LIGHTNESS_WEIGHT = 1.75
@@ -29,7 +31,7 @@ def finish(image: Image.Image, *, merge: float = NEAR, most: int = MOST) -> Imag
 
     Colours nearer than `merge` (CIEDE2000) become one, the larger area's colour winning; then the nearest pairs go on
     merging until at most `most` colours are left. Nearness alone decides, never area: eyes and lips of two cells stay
-    as long as their colour is distinct. A picture with no more raw colours than real punks have is taken as drawn: it
+    as long as their colour is distinct. A lone cell that is a stray shade of all its neighbours becomes one of them. A picture with no more raw colours than real punks have is taken as drawn: it
     loses only what the band does not allow.
     """
     return Image.fromarray(merge_colours(sample(image), merge=merge, most=most))
@@ -38,10 +40,10 @@ def finish(image: Image.Image, *, merge: float = NEAR, most: int = MOST) -> Imag
 def merge_colours(cells: NDArray[np.uint8], *, merge: float = NEAR, most: int = MOST) -> NDArray[np.uint8]:
     """The cells, shape (rows, columns, 3), with near colours made one; see `finish`."""
     colours, which, counts = palette_of(cells)
-    limit = merge if len(colours) > DRAWN else 0.0
-    into = group(to_lab(colours), counts, limit, most)
+    rendered = len(colours) > DRAWN
+    into = group(to_lab(colours), counts, merge if rendered else 0.0, most)
     merged: NDArray[np.uint8] = colours[into][which]
-    return merged
+    return _without_specks(merged, _SPECK * merge) if rendered else merged
 
 
 def palette_of(cells: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]]:
@@ -65,6 +67,18 @@ def group(
     if most is not None:
         _reduce(lab, parent, sizes, most)
     return _roots(parent)
+
+
+def _without_specks(cells: NDArray[np.uint8], reach: float) -> NDArray[np.uint8]:
+    """The cells with each lone one taken into the colour that all its neighbours share, if that is nearer than `reach`."""
+    around = np.pad(cells, ((1, 1), (1, 1), (0, 0)), mode="reflect")
+    sides = np.stack([around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]])
+    enclosed = (sides == sides[0]).all(axis=(0, -1)) & (cells != sides[0]).any(axis=-1)
+    rows, columns = np.nonzero(enclosed)
+    near = ciede2000(to_lab(cells[rows, columns]), to_lab(sides[0][rows, columns])) < reach
+    cleaned = cells.copy()
+    cleaned[rows[near], columns[near]] = sides[0][rows[near], columns[near]]
+    return cleaned
 
 
 def _merge_pairs(

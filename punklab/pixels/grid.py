@@ -6,6 +6,8 @@ tried on real punks, noise and jitter included.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,8 +16,8 @@ from punklab.pixels.colour import to_lab
 
 SIDE = 24
 ON_GRID = 0.5
-_MOST_SAMPLES = 15
-_LATTICE_SAMPLES = 7
+# Samples along one side of a cell: more change the median too little to be worth their time.
+_MOST_SAMPLES = 7
 _FLAT = 1e-9
 
 
@@ -70,27 +72,26 @@ def lattice_score(image: Image.Image, n: int = SIDE) -> float | None:
 
 
 def _unevenness(pixels: NDArray[np.uint8], n: int, shift: float) -> float:
-    lab = to_lab(_inner(pixels, n, n, shift, _LATTICE_SAMPLES))
+    lab = to_lab(_inner(pixels, n, n, shift))
     middle = lab.shape[2] // 2
     median = np.partition(lab, middle, axis=2)[:, :, middle : middle + 1]
     return float(np.sqrt(((lab - median) ** 2).sum(axis=-1)).mean())
 
 
-def _inner(
-    pixels: NDArray[np.uint8], columns: int, rows: int, shift: float = 0.0, most: int = _MOST_SAMPLES
-) -> NDArray[np.uint8]:
+def _inner(pixels: NDArray[np.uint8], columns: int, rows: int, shift: float = 0.0) -> NDArray[np.uint8]:
     """Samples of the inner half of each cell, (rows, columns, samples, 3), their number odd so that a median exists."""
     height, width = pixels.shape[:2]
-    down, across = _positions(height, rows, shift, most), _positions(width, columns, shift, most)
+    down, across = _positions(height, rows, shift), _positions(width, columns, shift)
     block = pixels[down[:, None, :, None], across[None, :, None, :]]
     return block.reshape(len(down), len(across), -1, 3)
 
 
-def _positions(length: int, cells: int, shift: float, most: int) -> NDArray[np.intp]:
+@lru_cache(maxsize=64)
+def _positions(length: int, cells: int, shift: float) -> NDArray[np.intp]:
     """Pixel indices inside the inner half of each cell, shape (cells, samples); one cell fewer when shifted."""
     size = length / cells
     centres = (np.arange(cells - bool(shift)) + 0.5 + shift) * size
-    samples = min(most, max(1, int(size / 2)))
+    samples = min(_MOST_SAMPLES, max(1, int(size / 2)))
     samples -= 1 - samples % 2
     reach = 0.0 if samples == 1 else (size / 2 - 1) / 2
     offsets = np.linspace(-reach, reach, samples)
