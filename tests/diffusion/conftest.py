@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from punklab.diffusion import kohya_keys, lora
 from punklab.diffusion.base import BaseModel, resolve_base
+
+PARTS = ("pink hair", "eyes", "lips", "skin", "solid green background")
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +45,34 @@ def random_lora(miniature: BaseModel) -> Callable[..., Path]:
 @pytest.fixture
 def sha256() -> Callable[[Path], str]:
     return lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def training_folder(tmp_path: Path) -> Path:
+    """Four seeded 24x24 pictures with captions of six parts each, in a folder of one repeat."""
+    folder = tmp_path / "data" / "1_punks"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(7)
+    for number in range(4):
+        cells = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        Image.fromarray(cells).save(folder / f"p{number}.png")
+        colours = ["#" + bytes(cells[0, part]).hex() for part in range(5)]
+        parts = ", ".join(f"{part} ({colour})" for part, colour in zip(PARTS, colours, strict=True))
+        (folder / f"p{number}.txt").write_text(f"pixel art, {parts}\n")
+    return folder.parent
+
+
+@pytest.fixture(scope="session")
+def _loaded_parts(miniature: BaseModel) -> Any:
+    from punklab.diffusion.training_adapter import load_parts
+    from punklab.diffusion.training_plan import TrainingPlan
+
+    nowhere = Path()
+    places = {"train_data_dir": nowhere, "output_dir": nowhere, "state_dir": nowhere}
+    return load_parts(TrainingPlan.from_config({}, base=miniature, **places))
+
+
+@pytest.fixture
+def parts(_loaded_parts: Any) -> Callable[[], Any]:
+    """Gives a fresh copy of the miniature's models, for a trainer to change."""
+    return lambda: copy.deepcopy(_loaded_parts)

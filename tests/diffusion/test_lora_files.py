@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import struct
 from pathlib import Path
@@ -146,7 +147,7 @@ def test_a_lora_for_the_miniature_is_refused_by_stable_diffusion_and_by_other_we
 def test_saving_leaves_nothing_half_written(tmp_path, monkeypatch):
     import torch
 
-    monkeypatch.setattr(lora.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     tensor = torch.zeros(1, 1)
     with pytest.raises(OSError, match="No space"):
         lora.save_lora(tmp_path / "a.safetensors", {"lora_unet_x.lora_down.weight": tensor}, {})
@@ -162,7 +163,7 @@ def test_shapes_from_the_header_are_those_of_the_modules(miniature: BaseModel):
     unet = UNet2DConditionModel.from_pretrained(miniature.files / "unet", use_safetensors=True)
     text_encoder = CLIPTextModel.from_pretrained(miniature.files / "text_encoder", use_safetensors=True)
     real = {}
-    for part, model in (("unet", unet), ("text_encoder", text_encoder)):
+    for part, model in zip(kohya_keys.PARTS, (unet, text_encoder), strict=True):
         for name, path in kohya_keys.paths(model, part).items():
             real[name] = tuple(model.get_submodule(path).weight.shape)
     assert kohya_keys.shapes(miniature.files) == real

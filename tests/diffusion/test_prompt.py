@@ -40,7 +40,7 @@ def test_windows_are_encoded_as_kohya_encodes_captions(encoder, text, limit, len
     import torch
 
     with torch.no_grad():
-        states = prompt.encode([text], *encoder, limit)
+        states = prompt.encode([text], encoder[0], encoder[1], limit)
         assert states.shape == (1, length, encoder[1].config.hidden_size)
         torch.testing.assert_close(states, by_hand(text, limit, *encoder), atol=1e-5, rtol=1e-4)
 
@@ -64,4 +64,4 @@ def test_the_base_models_own_vocabulary_counts_as_its_tokenizer_does(encoder, mi
 
 def test_other_lengths_are_refused(encoder):
     with pytest.raises(ValueError, match="max_token_length is 77"):
-        prompt.encode(["x"], *encoder, 77)
+        prompt.encode(["x"], encoder[0], encoder[1], 77)

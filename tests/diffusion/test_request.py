@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -43,12 +44,12 @@ def test_whole_and_decimal_numbers_are_one_request():
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(RenderRequest)])
 def test_every_field_decides(field):
-    other = {
+    others: dict[str, Any] = {
         "base": "x", "base_hash": "b" * 64, "lora_sha256": "c" * 64, "lora_weight": 0.5, "prompt": "x",
         "negative_prompt": "x", "seed": 1, "steps": 9, "guidance": 2.0, "scheduler": "euler", "width": 192,
         "height": 192, "batch_class": 8, "max_token_length": 225, "finish": "punk24-1",
-    }[field]  # fmt: skip
-    assert dataclasses.replace(GOOD, **{field: other}).digest() != GOOD.digest()
+    }  # fmt: skip
+    assert dataclasses.replace(GOOD, **{field: others[field]}).digest() != GOOD.digest()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"base": "x"}', GOOD.to_json()[:-1] + ',"owner":"me"}'])
