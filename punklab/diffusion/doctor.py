@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from PIL import ImageStat
 
 from punklab.diffusion import lora
 from punklab.diffusion.base import BaseModel, resolve_base
@@ -23,7 +26,7 @@ from punklab.diffusion.request import RenderRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTEMPTS = 2
-FLAT = 2.0  # levels of 255: a picture with less spread is one colour
+FLAT = 2.0  # levels of 255: a picture that deviates less is one colour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,7 @@ def draw_twice(base: BaseModel, device: str) -> float:
     out is flat."""
     renderer = Renderer(base, device)
     profile = base.profile
-    request = {
+    request: dict[str, Any] = {
         "base": base.name, "base_hash": base.fingerprint, "prompt": "pixel art, portrait", "seed": 1, "steps": 4,
         "guidance": profile.guidance, "scheduler": profile.scheduler, "width": profile.size, "height": profile.size,
         "max_token_length": profile.max_token_length,
@@ -90,8 +93,7 @@ def draw_twice(base: BaseModel, device: str) -> float:
         pictures = [renderer.render([each], {sha256: path})[0].raw for each in (bent, bare)]
         seconds = (time.perf_counter() - began) / len(pictures)
     for picture in pictures:
-        darkest, lightest = picture.convert("L").getextrema()
-        if lightest - darkest < FLAT:
+        if ImageStat.Stat(picture.convert("L")).stddev[0] < FLAT:
             raise RenderError(f"{device} drew one colour only.")
     return seconds
 

@@ -28,14 +28,14 @@ A, B = "lora_unet_x.lora_down.weight", "lora_unet_x.lora_up.weight"
 
 
 def test_a_written_lora_says_what_it_is(tmp_path, random_lora, miniature: BaseModel, sha256):
-    path = random_lora(tmp_path / "run-000003.safetensors", rank=4, alpha=2.0, ss_epoch="3")
+    path = random_lora(tmp_path / "epochs" / "run-000003.safetensors", rank=4, alpha=2.0, ss_epoch="3")
     facts = lora.read_header(path)
     assert (facts.dim, facts.alpha, facts.conv_dim, facts.conv_alpha, facts.epoch) == (4, 2.0, 4, 2.0, 3)
     assert (facts.sha256, facts.size) == (sha256(path), path.stat().st_size)
     assert facts.base_version == miniature.profile.version
     assert facts.n_unet > facts.n_text_encoder > 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
     lora.check_for_base(facts, miniature)
 
 
@@ -150,8 +150,8 @@ def test_saving_leaves_nothing_half_written(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     tensor = torch.zeros(1, 1)
     with pytest.raises(OSError, match="No space"):
-        lora.save_lora(tmp_path / "a.safetensors", {"lora_unet_x.lora_down.weight": tensor}, {})
-    assert list(tmp_path.iterdir()) == []
+        lora.save_lora(tmp_path / "epochs" / "a.safetensors", {"lora_unet_x.lora_down.weight": tensor}, {})
+    assert list((tmp_path / "epochs").iterdir()) == []
     with pytest.raises(ValueError, match="kohya's name"):
         lora.save_lora(tmp_path / "a.safetensors", {"unet.x": tensor}, {})
 
