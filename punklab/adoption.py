@@ -77,12 +77,12 @@ def exists(cursor: Any, relation: str) -> bool:
     return cursor.fetchone()[0] is not None
 
 
-def move_sequence_forward(cursor: Any, table: str) -> None:
-    """Make the next `id` of `table` larger than every one in it; never moves a sequence back."""
+def move_sequence_forward(cursor: Any, table: str) -> bool:
+    """Make the next `id` of `table` larger than every one in it; True when it had to be moved, never back."""
     cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
     sequence = cursor.fetchone()[0]
     if sequence is None:
-        return
+        return False
     cursor.execute(  # the names come from the code and from PostgreSQL, never from a person
         f"""
         SELECT setval(%s, highest) FROM (SELECT max(id) AS highest FROM {table}) AS rows, {sequence} AS counter
@@ -90,3 +90,4 @@ def move_sequence_forward(cursor: Any, table: str) -> None:
         """,  # noqa: S608
         [sequence],
     )
+    return cursor.fetchone() is not None

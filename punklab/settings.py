@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from punklab.secret import kept_secret
+
+django_stubs_ext.monkeypatch()  # ModelAdmin[TrainingRun] and the like at run time
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -145,7 +148,10 @@ STORAGE_DIR = Path(env.str("STORAGE_DIR", "") or STATE_DIR / "files")
 BASE_MODEL = env.str("BASE_MODEL", "miniature")
 BASE_MODEL_REVISION = env.str("BASE_MODEL_REVISION", "") or None
 BASE_MODEL_FOLDER = env.str("BASE_MODEL_FOLDER", "") or None
+_REMEMBERED_DEVICE = STATE_DIR / "device"  # written by `manage.py doctor`: the best device that really draws
 DEVICE = env.str("DEVICE", "auto")
+if DEVICE == "auto" and _REMEMBERED_DEVICE.is_file():
+    DEVICE = _REMEMBERED_DEVICE.read_text().strip()
 
 # Captions ------------------------------------------------------------------------------------------------------------
 
@@ -172,7 +178,6 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 WHITENOISE_USE_FINDERS = True
 IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "change"

@@ -1,0 +1,97 @@
+"""The queue with a real worker on each broker, and the system check that holds its numbers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from punklab.checks import queue_numbers
+
+ROOT = Path(__file__).resolve().parents[1]
+ENQUEUE = """
+from django.conf import settings
+from django_q.tasks import async_task
+from evaluation.tasks import sweep
+async_task(sweep, cluster=settings.TESTS_CLUSTER, task_name="on its own cluster")
+"""
+DONE = "from django_q.models import Task; print(Task.objects.filter(name='on its own cluster', success=True).count())"
+
+
+@pytest.fixture
+def redis_url(tmp_path):
+    program = shutil.which("redis-server")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have redis-server: .ci/run installs it")
+        pytest.skip("redis-server is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with subprocess.Popen(
+        [program, "--port", str(port), "--save", "", "--dir", str(tmp_path)], stdout=subprocess.DEVNULL
+    ) as server:
+        yield f"redis://127.0.0.1:{port}/0"
+        server.terminate()
+
+
+def shell(env: dict[str, str], code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("broker", ["the database", "Redis"])
+def test_a_cluster_of_one_worker_does_the_tasks_of_its_own_queue(scratch, broker, request, tmp_path):
+    env = os.environ | {"DATABASE_URL": scratch, "STORAGE_DIR": str(tmp_path / "files")}
+    env["REDIS_URL"] = request.getfixturevalue("redis_url") if broker == "Redis" else ""
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=env, check=True)
+    shell(env, ENQUEUE)
+    with (tmp_path / "cluster.log").open("w") as log:
+        clusters = [
+            subprocess.Popen(
+                [sys.executable, "manage.py", "qcluster"], cwd=ROOT, env=env | name, stdout=log, stderr=log
+            )
+            for name in ({"Q_CLUSTER_NAME": "visitors"}, {"Q_CLUSTER_NAME": "tests"})
+        ]
+        try:
+            deadline = time.monotonic() + 30
+            while shell(env, DONE) != "1":
+                assert time.monotonic() < deadline, (tmp_path / "cluster.log").read_text()
+        finally:
+            for cluster in clusters:
+                cluster.terminate()
+            for cluster in clusters:
+                cluster.wait(30)
+    said = (tmp_path / "cluster.log").read_text()
+    assert "tests" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"timeout": 700}, "punklab.E001"),
+        ({"timeout": None}, "punklab.E001"),
+        ({"workers": 4}, "punklab.E002"),
+        ({"max_attempts": 0}, "punklab.E002"),
+        ({"ack_failures": False}, "punklab.E002"),
+        ({"ALT_CLUSTERS": {"visitors": {}}}, "punklab.E003"),
+    ],
+)
+def test_a_queue_with_other_numbers_does_not_pass_the_system_check(settings, change, code):
+    assert queue_numbers() == []
+    settings.Q_CLUSTER = settings.Q_CLUSTER | change
+    assert [message.id for message in queue_numbers()] == [code]
