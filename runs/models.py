@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from punklab.fields import UTCTimestampField
@@ -206,10 +207,23 @@ class TrainingJobQuerySet(models.QuerySet["TrainingJob"]):
         return self.exclude(status__in=TrainingJob.FINAL)
 
     def claim(self, pk: int) -> bool:
-        """Take a queued job for oneself; False when someone else was faster or it was cancelled."""
+        """Take a queued job for this process; False when someone else was faster or it was cancelled."""
+        return self._take(self.filter(pk=pk, status=TrainingJob.Status.QUEUED))
+
+    def adopt(self, job: TrainingJob) -> bool:
+        """Take over a running job whose process is known to be gone; False when someone else was faster."""
+        return self._take(self.filter(pk=job.pk, status=TrainingJob.Status.RUNNING, heartbeat_at=job.heartbeat_at))
+
+    def _take(self, rows: TrainingJobQuerySet) -> bool:
+        now = timezone.now()
         return bool(
-            self.filter(pk=pk, status=TrainingJob.Status.QUEUED, cancel_requested_at=None).update(
-                status=TrainingJob.Status.RUNNING, started_at=timezone.now(), heartbeat_at=timezone.now()
+            rows.filter(cancel_requested_at=None).update(
+                status=TrainingJob.Status.RUNNING,
+                started_at=Coalesce("started_at", now),
+                heartbeat_at=now,
+                attempts=models.F("attempts") + 1,
+                pid=os.getpid(),
+                message="",
             )
         )
 
@@ -239,7 +253,7 @@ class TrainingJob(models.Model):
     config = models.TextField(help_text="kohya's TOML as this job uses it")
     folder = models.CharField(max_length=500, help_text="path below STORAGE_DIR: training data, output, state, log")
     pid = models.PositiveIntegerField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0, help_text="processes begun since the last epoch was saved")
     step = models.PositiveIntegerField(default=0)
     total_steps = models.PositiveIntegerField(default=0)
     epoch = models.PositiveIntegerField(default=0)
@@ -294,3 +308,47 @@ class TrainingJob(models.Model):
                 heartbeat_at=timezone.now(), **facts
             )
         )
+
+    def put_back(self, message: str) -> bool:
+        """Queue a running job again after its process ended cleanly; False when it is not running any more."""
+        return bool(
+            TrainingJob.objects.filter(pk=self.pk, status=self.Status.RUNNING).update(
+                status=self.Status.QUEUED,
+                attempts=models.F("attempts") - 1,
+                pid=None,
+                eta_seconds=None,
+                message=message,
+            )
+        )
+
+
+class AdoptedPicture(models.Model):
+    """A picture that one of the lab's past checkpoints rendered; the lab's own rows stay as they are."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.PROTECT, related_name="adopted_pictures")
+    epoch = models.PositiveIntegerField()
+    file = models.CharField(max_length=500, help_text="path below STORAGE_DIR")
+    original_name = models.CharField(max_length=500)
+    sha256 = models.CharField(max_length=64)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    reason = models.TextField(help_text="why it belongs to this epoch, a sentence")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "punklab_adopted_picture"
+        ordering = ("run", "epoch", "original_name")
+        constraints = [
+            models.UniqueConstraint(
+                fields=("run", "epoch", "sha256"),
+                name="punklab_adopted_picture_once",
+                violation_error_message="This picture of the epoch is known already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run} epoch {self.epoch}, {self.original_name}"
+
+    @property
+    def path(self) -> Path:
+        return Path(settings.STORAGE_DIR) / self.file

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from punklab.roles import TRAIN, RoleError, person
+from runs.backends import BACKENDS
+from runs.backends.process import JobProcess
+from runs.models import TrainingJob, TrainingRun
+from runs.naming import UnknownRunError, find_run
+from runs.tasks import is_lost
+from runs.training import ActError, new_job, start
+
+POLL = 1.0
+WAITED_LONG = 20.0  # seconds after which a job that nobody took needs an explanation
+NO_QUEUE = (
+    "No queue has taken the job yet. Start one with `manage.py qcluster` (or `make lab`), "
+    'or train in this process: `manage.py train "{run}" --here`.'
+)
+Status = TrainingJob.Status
+
+
+class Command(BaseCommand):
+    help = "Trains a run: queues it, or with --here carries it out in this process."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run", help="name or number of the run")
+        parser.add_argument("--backend", choices=sorted(BACKENDS), default="local")
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--wait", action="store_true", help="show progress until the end; Ctrl-C only stops watching")
+        how.add_argument("--here", action="store_true", help="train in this process, without a queue; Ctrl-C pauses it")
+        parser.add_argument("--by", help="log-in name of the person who asks")
+
+    def handle(self, *args: Any, **options: Any) -> str:
+        try:
+            by = person(options["by"], TRAIN) if options["by"] else None
+            run = find_run(options["run"])
+            job = run.jobs.unfinished().first() if options["wait"] or options["here"] else None
+            if job is None:
+                begin = new_job if options["here"] else start
+                job = begin(run, backend=options["backend"], by=by)
+        except (ActError, RoleError, UnknownRunError) as error:
+            raise CommandError(str(error)) from error
+        if options["here"]:
+            return self._here(job)
+        if options["wait"]:
+            return self._wait(job)
+        return f'{run} is queued as job {job.pk}. Watch it in the console, or with `manage.py train "{run}" --wait`.'
+
+    def _here(self, job: TrainingJob) -> str:
+        process = JobProcess(job)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: process.stop())
+        over = threading.Event()
+        lines = threading.Thread(target=self._lines_of, args=(process, over), daemon=True)
+        lines.start()
+        try:
+            sentence = process.carry_out()
+        finally:
+            over.set()
+            lines.join()
+        return self._ended(job, sentence)
+
+    def _lines_of(self, process: JobProcess, over: threading.Event) -> None:
+        while not over.wait(POLL):
+            if now := process.progress:
+                self._say(now.epoch, now.epochs, now.step, now.total_steps, now.loss, now.eta_seconds)
+
+    def _wait(self, job: TrainingJob) -> str:
+        begun, told = time.monotonic(), False
+        try:
+            while job.status not in TrainingJob.FINAL:
+                if job.status == Status.RUNNING and job.total_steps:
+                    self._say(job.epoch, job.run.epochs, job.step, job.total_steps, job.loss, job.eta_seconds)
+                elif not told and time.monotonic() - begun > WAITED_LONG and is_lost(job):
+                    self.stderr.write(NO_QUEUE.format(run=job.run))
+                    told = True
+                time.sleep(POLL)
+                job.refresh_from_db()
+        except KeyboardInterrupt:
+            return f"{job.run} goes on without being watched."
+        return self._ended(job, job.message)
+
+    def _say(self, epoch: int, epochs: int, step: int, total: int, loss: float | None, eta: float | None) -> None:
+        loss_text = "" if loss is None else f", loss {loss:.4f}"
+        eta_text = "" if eta is None else f", {eta:.0f} s left"
+        self.stdout.write(f"epoch {epoch}/{epochs}, step {step}/{total}{loss_text}{eta_text}")
+
+    def _ended(self, job: TrainingJob, sentence: str) -> str:
+        job.refresh_from_db()
+        if job.status in (Status.FAILED, Status.ERRORED):
+            raise CommandError(f"{job.run}: {job.message}")
+        epochs = TrainingRun.objects.get(pk=job.run_id).checkpoints.count()
+        return f"{job.run}: {job.get_status_display()}, {epochs} epochs. {sentence}"

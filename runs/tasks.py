@@ -1,0 +1,58 @@
+"""What the queue does for runs. Each task takes a job's key, or none, and is safe to run twice."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from runs.backends import backend_of
+from runs.backends.local import LOG
+from runs.endings import end
+from runs.models import TrainingJob
+
+logger = logging.getLogger(__name__)
+Status = TrainingJob.Status
+SILENCE = timedelta(minutes=10)  # of a job whose process cannot be seen from this machine
+
+
+def launch(pk: int) -> str:
+    """Start the process of a queued job and return a sentence; the training itself outlives this task."""
+    job = TrainingJob.objects.select_related("run").get(pk=pk)
+    if job.status != Status.QUEUED or job.cancel_requested_at:
+        return f"Job {pk} is {job.get_status_display()}: nothing to start."
+    backend_of(job).start(job)
+    return f"Job {pk} was started."
+
+
+def reconcile() -> str:
+    """Look after every job that has not ended: start what has no process, end what was cancelled or gave up.
+
+    Called every minute by the queue and whenever the lab starts. Returns a sentence.
+    """
+    done = [
+        sentence for job in TrainingJob.objects.unfinished().select_related("run") if (sentence := _look_after(job))
+    ]
+    return " ".join(done) or "Nothing to do."
+
+
+def _look_after(job: TrainingJob) -> str:
+    if not is_lost(job):
+        return ""
+    if job.cancel_requested_at:
+        end(job, Status.CANCELLED, "Cancelled.")
+        return f"{job} was cancelled."
+    if job.attempts >= TrainingJob.ATTEMPTS:
+        message = f"Its process ended {job.attempts} times before it could save another epoch; see {job.folder}/{LOG}."
+        end(job, Status.ERRORED, message)
+        return f"{job}: {message}"
+    logger.info("starting the process of %s", job)
+    backend_of(job).start(job)
+    return f"{job} was started."
+
+
+def is_lost(job: TrainingJob) -> bool:
+    """Whether an unfinished job has no process."""
+    alive = backend_of(job).is_alive(job)
+    if alive is None and job.status == Status.RUNNING:  # on another machine that shares the database
+        return TrainingJob.objects.silent(SILENCE).filter(pk=job.pk).exists()
+    return not alive
