@@ -52,11 +52,10 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [({"size": 100}, "size"), ({"scheduler": "x"}, "scheduler"), ({"batch_classes": {"cpu": [2]}}, "batch_classes"),
-     ({"family": "x"}, "x"), ({"unet_lr": None, "text_width": ...}, "text_width")],
+     ({"size": "96"}, "size"), ({"steps": None}, "steps")],
 )  # fmt: skip
 def test_a_wrong_profile_is_refused_by_what_is_wrong(miniature: BaseModel, tmp_path, change, reason):
     values = json.loads((miniature.files / PROFILE_FILE).read_text()) | change
-    values = {name: value for name, value in values.items() if value is not ...}
     path = tmp_path / PROFILE_FILE
     path.write_text(json.dumps(values))
     with pytest.raises(ProfileError, match=reason):
