@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,11 @@ def sha256() -> Callable[[Path], str]:
     return lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.fixture
-def training_folder(tmp_path: Path) -> Path:
-    """Four seeded 24x24 pictures with captions of six parts each, in a folder of one repeat."""
-    folder = tmp_path / "data" / "1_punks"
-    folder.mkdir(parents=True)
+@pytest.fixture(scope="session")
+def four_punks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seeded 24x24 pictures with captions of six parts each, in a folder of one repeat; not to be changed."""
+    folder = tmp_path_factory.mktemp("training") / "1_punks"
+    folder.mkdir()
     random = np.random.default_rng(7)
     for number in range(4):
         cells = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
@@ -60,6 +61,13 @@ def training_folder(tmp_path: Path) -> Path:
         parts = ", ".join(f"{part} ({colour})" for part, colour in zip(PARTS, colours, strict=True))
         (folder / f"p{number}.txt").write_text(f"pixel art, {parts}\n")
     return folder.parent
+
+
+@pytest.fixture
+def training_folder(four_punks: Path, tmp_path: Path) -> Path:
+    """A copy of `four_punks`, to be changed."""
+    shutil.copytree(four_punks, tmp_path / "data")
+    return tmp_path / "data"
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +80,7 @@ def _loaded_parts(miniature: BaseModel) -> Any:
     return load_parts(TrainingPlan.from_config({}, base=miniature, **places))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def parts(_loaded_parts: Any) -> Callable[[], Any]:
     """Gives a fresh copy of the miniature's models, for a trainer to change."""
     return lambda: copy.deepcopy(_loaded_parts)

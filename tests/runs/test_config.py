@@ -180,9 +180,11 @@ def test_values_come_back_from_what_was_written_without_loss(tmp_path):
         "lr_warmup_steps": 0.1,
         "a key of another tool": "kept",
     }
-    write_config({**values, "clip_skip": None}, tmp_path / "c.toml")
-    assert read_config(tmp_path / "c.toml").values == values
-    assert [path.name for path in tmp_path.iterdir()] == ["c.toml"]
+    file = tmp_path / "run" / "c.toml"
+    file.parent.mkdir()
+    write_config({**values, "clip_skip": None}, file)
+    assert read_config(file).values == values
+    assert [path.name for path in file.parent.iterdir()] == ["c.toml"]
 
 
 def test_writing_onto_a_config_keeps_its_comments_and_sections():

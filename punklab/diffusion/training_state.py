@@ -1,0 +1,155 @@
+"""The state of a training on disk: one safetensors file, replaced whole, so that `kill -9` costs only time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
+
+from punklab.diffusion.header import HeaderError
+from punklab.diffusion.header import read as read_safetensors_header
+from punklab.diffusion.training_plan import TrainingError
+
+if TYPE_CHECKING:
+    import torch
+
+STATE_FILE = "state.safetensors"
+LOCK_FILE = "lock"
+SPARE_BYTES = 500 * 10**6
+_ADAPTER, _OPTIMIZER = "adapter.", "optimizer."
+
+
+@dataclass(kw_only=True)
+class Position:
+    """Where a training is: `step` optimizer steps are done; the next batch is `batch` (from 0) of `epoch` (from 1)."""
+
+    step: int = 0
+    epoch: int = 1
+    batch: int = 0
+    losses: list[float] = field(default_factory=list)  # of the last epoch's worth of batches, by batch
+    started_at: float = 0.0
+    seconds: float = 0.0  # of work, over all its resumptions
+    session: str = ""
+    deciding: dict[str, Any] = field(default_factory=dict)  # TrainingPlan.deciding and the data's digest
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the state folder alone. Raises TrainingError when another trainer, on this machine, has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TrainingError(f"Another trainer is at work on {folder}; wait for it or stop it.") from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_disk(need: dict[Path, int]) -> None:
+    """Raises TrainingError where a folder's disk has less free than `need` bytes and 500 MB to spare."""
+    by_disk: dict[int, tuple[Path, int]] = {}
+    for folder, size in need.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        disk = folder.stat().st_dev
+        by_disk[disk] = (folder, by_disk.get(disk, (folder, SPARE_BYTES))[1] + size)
+    for folder, wanted in by_disk.values():
+        free = shutil.disk_usage(folder).free
+        if free < wanted:
+            raise TrainingError(
+                f"{folder}: the training needs {wanted / 1e6:.0f} MB of free disk (checkpoints, state and 500 MB to "
+                f"spare), {free / 1e6:.0f} MB are free; make room or save fewer epochs."
+            )
+
+
+@contextlib.contextmanager
+def disk_errors_named(path: Path) -> Iterator[None]:
+    """A failed write becomes a TrainingError that says which file and what is kept."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "make room and start it again" if full else "mend that and start it again"
+        raise TrainingError(
+            f"{path}: cannot be written ({error.strerror or error}); {mend}: it goes on from its last saved state."
+        ) from error
+
+
+def save_state(folder: Path, position: Position, adapter: dict[str, Any], optimizer: Any, scaler: Any) -> None:
+    """Replace the state file. Raises TrainingError when it cannot be written; the file before it stays."""
+    from safetensors.torch import save
+
+    tensors = {_ADAPTER + name: tensor.detach().cpu().contiguous() for name, tensor in adapter.items()}
+    numbers: dict[str, Any] = {}
+    for index, entries in optimizer.state_dict()["state"].items():
+        for name, value in entries.items():
+            if hasattr(value, "detach"):
+                tensors[f"{_OPTIMIZER}{index}.{name}"] = value.detach().cpu().contiguous()
+            else:
+                numbers[f"{index}.{name}"] = value
+    facts = {"position": asdict(position), "optimizer": numbers, "scaler": scaler.state_dict() if scaler else {}}
+    content = save(tensors, metadata={"punklab": json.dumps(facts)})
+    path = folder / STATE_FILE
+    with disk_errors_named(path):
+        _replace(path, content)
+
+
+def load_position(folder: Path) -> Position | None:
+    """Where the saved training is; None when nothing was saved. Raises TrainingError for a damaged file."""
+    facts = _facts(folder / STATE_FILE)
+    return None if facts is None else Position(**facts["position"])
+
+
+def load_state(folder: Path, adapter: dict[str, torch.nn.Parameter], optimizer: Any, scaler: Any) -> None:
+    """Put the saved tensors back into adapter, optimizer and scaler, bit for bit."""
+    import torch
+    from safetensors.torch import load_file
+
+    path = folder / STATE_FILE
+    facts = _facts(path)
+    assert facts is not None
+    tensors = load_file(path)
+    with torch.no_grad():
+        for name, tensor in adapter.items():
+            tensor.copy_(tensors[_ADAPTER + name])
+    entries: dict[int, dict[str, Any]] = {}
+    saved = {name.removeprefix(_OPTIMIZER): value for name, value in tensors.items() if name.startswith(_OPTIMIZER)}
+    for name, value in {**saved, **facts["optimizer"]}.items():
+        index, _, key = name.partition(".")
+        entries.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+    if scaler and facts["scaler"]:
+        scaler.load_state_dict(facts["scaler"])
+
+
+def _facts(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        facts: dict[str, Any] = json.loads(read_safetensors_header(path).metadata["punklab"])
+        Position(**facts["position"])
+    except (HeaderError, KeyError, ValueError, TypeError) as error:
+        raise TrainingError(f"{path}: the saved state is damaged ({error}); remove it to begin anew.") from error
+    return facts
+
+
+def _replace(path: Path, content: bytes) -> None:
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
