@@ -16,7 +16,8 @@ from PIL import Image
 from safetensors.numpy import save
 
 from punklab.diffusion import kohya_keys, lora
-from punklab.diffusion.base import BaseModel, resolve_base
+from punklab.diffusion.base import BaseModel
+from runs.bases import base_for
 from runs.models import Caption, CaptionVersion, Checkpoint, TrainingImage, TrainingJob, TrainingRun
 
 _numbers = itertools.count(1)
@@ -111,7 +112,7 @@ def write_lora(
     path: Path, *, seed: int = 1, dim: int = 4, alpha: float = 2.0, base: BaseModel | None = None, **metadata: str
 ) -> Path:
     """A LoRA file of seeded noise for the attention of `base` (the miniature), in kohya's format. No torch."""
-    base = base or resolve_base("miniature")
+    base = base or base_for("miniature")
     random = np.random.default_rng(seed)
     tensors: dict[str, np.ndarray] = {}
     for name, shape in kohya_keys.shapes(base.files).items():
@@ -128,7 +129,7 @@ def write_lora(
 def make_checkpoint(**overrides: Any) -> Checkpoint:
     """A checkpoint of a new run (or `run`) with a real LoRA file; `epoch` is 1 unless given."""
     run = overrides.pop("run", None) or make_run()
-    base = resolve_base(run.base_model)
+    base = base_for(run.base_model)
     epoch = overrides.pop("epoch", 1)
     name = f"{run.output_name}-{epoch:06d}.safetensors"
     file = f"checkpoints/{run.pk}-{name}"
