@@ -19,6 +19,14 @@ class EpochResultQuerySet(models.QuerySet["EpochResult"]):
         """Epochs with pictures that nobody has scored."""
         return self.filter(visual_quality_score=None, num_test_images__gt=0)
 
+    def scored(self) -> EpochResultQuerySet:
+        """Epochs with all three scores, a person's or a script's."""
+        return self.exclude(
+            models.Q(visual_quality_score=None)
+            | models.Q(style_match_score=None)
+            | models.Q(prompt_adherence_score=None)
+        )
+
 
 class EpochResult(models.Model):
     """What people and measures found about one epoch of one run (table `epoch_results`)."""
@@ -80,7 +88,7 @@ class EpochResult(models.Model):
 
 
 class ScoreEntry(models.Model):
-    """One act of scoring an epoch, as it was; appended, never changed."""
+    """One act of scoring an epoch, or of clearing its scores (all three None), as it was; appended, never changed."""
 
     class Source(models.TextChoices):
         PERSON = "person"
@@ -89,9 +97,11 @@ class ScoreEntry(models.Model):
     epoch_result = models.ForeignKey(EpochResult, on_delete=models.PROTECT, related_name="score_entries")
     source = models.CharField(max_length=10, choices=Source.choices)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    visual_quality_score = models.FloatField()
-    style_match_score = models.FloatField()
-    prompt_adherence_score = models.FloatField()
+    visual_quality_score = models.FloatField(null=True, blank=True)
+    style_match_score = models.FloatField(null=True, blank=True)
+    prompt_adherence_score = models.FloatField(null=True, blank=True)
+    issues = ArrayField(models.TextField(), null=True, blank=True, help_text="a person's word; null: not said")
+    strengths = ArrayField(models.TextField(), null=True, blank=True, help_text="a person's word; null: not said")
     verdict = models.CharField(max_length=20, blank=True)
     observations = models.TextField(blank=True)
     reasons = models.JSONField(default=list, help_text="of suggested scores: sentences")
@@ -103,7 +113,12 @@ class ScoreEntry(models.Model):
         verbose_name_plural = "score entries"
 
     def __str__(self) -> str:
-        return f"{self.epoch_result}: {self.visual_quality_score:g}, {self.style_match_score:g}, {self.prompt_adherence_score:g}"
+        scores = [getattr(self, name) for name in EpochResult.SCORES]
+        return f"{self.epoch_result}: {', '.join('none' if score is None else f'{score:g}' for score in scores)}"
+
+    @property
+    def is_clearing(self) -> bool:
+        return all(getattr(self, name) is None for name in EpochResult.SCORES)
 
 
 class TestPrompt(models.Model):

@@ -34,12 +34,13 @@ class RenderJobQuerySet(models.QuerySet[Any]):
         A cancelled, finished or claimed row is not won. One guarded UPDATE: two workers never win the same row.
         """
         token = timezone.now()
-        won = []
-        for pk in sorted(pks):
+        won = [
+            pk
+            for pk in sorted(pks)
             if self.filter(pk=pk, status=Status.QUEUED).update(
                 status=Status.RENDERING, started_at=token, attempts=models.F("attempts") + 1
-            ):
-                won.append(pk)
+            )
+        ]
         return won, token
 
     def stale(self, now: datetime | None = None) -> Self:
@@ -88,6 +89,15 @@ class RenderJob(models.Model):
             .objects.filter(pk=self.pk, status=Status.RENDERING, started_at=token)
             .update(status=status, ended_at=timezone.now(), **facts)
         )
+
+    def give_back(self, token: datetime, message: str) -> bool:
+        """Queue the row again after a fault of ours, or give up after the last attempt; False when it is not ours."""
+        mine = type(self).objects.filter(pk=self.pk, status=Status.RENDERING, started_at=token)
+        if mine.filter(attempts__gte=ATTEMPTS).update(
+            status=Status.ERRORED, ended_at=timezone.now(), message=f"Given up after {ATTEMPTS} attempts: {message}"
+        ):
+            return True
+        return bool(mine.update(status=Status.QUEUED, started_at=None, message=message))
 
     @property
     def finished_path(self) -> Path | None:
