@@ -174,6 +174,8 @@ def _strange(text: str) -> str | None:
         return "a line break inside: kohya reads the first line only"
     if mojibake := _MOJIBAKE.search(text):
         return f"'{mojibake.group()}' looks like a letter read in the wrong encoding; type it again"
+    if text.isascii() and text.strip().isprintable():
+        return None
     odd = {letter for letter in text.strip() if not _belongs(letter)}
     names = [f"U+{ord(letter):04X} {unicodedata.name(letter, 'control character')}" for letter in sorted(odd)]
     return _listed(names) if names else None

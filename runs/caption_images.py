@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ NEARLY = 3.0
 # In CIELAB a mean difference of 3 is seldom more than this; what lies further apart is not compared cell by cell.
 _BUCKET = 6.0
 _BLOCKS = 4
+_AROUND = tuple(product((-1, 0, 1), repeat=3))
 
 
 @dataclass(frozen=True)
@@ -71,23 +72,19 @@ def _foreign(pair: Pair) -> list[str]:
 
 
 def _near_repeats(pairs: Sequence[Pair]) -> Iterator[Repeat]:
-    kept: list[tuple[Pair, NDArray[np.float64]]] = []
-    buckets: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for pair in pairs:
-        assert pair.cells is not None
-        outline = _outline(pair.cells)
-        here = tuple(np.floor(outline.mean(axis=0) / _BUCKET).astype(int).tolist())
-        around = [i for step in product((-1, 0, 1), repeat=3) for i in buckets.get(_moved(here, step), ())]
-        repeat = _nearest(pair, outline, [kept[i] for i in around])
-        if repeat:
+    """Each picture against those kept so far whose mean colour lies in its bucket or in one of the 26 around it."""
+    outlines = np.empty((len(pairs), _BLOCKS * _BLOCKS, 3), dtype=np.float32)
+    buckets: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for i, pair in enumerate(pairs):
+        outlines[i] = _outline(_cells(pair))
+        light, a, b = (int(mean) for mean in np.floor(outlines[i].mean(axis=0) / _BUCKET))
+        around = (buckets.get((light + x, a + y, b + z), ()) for x, y, z in _AROUND)
+        near = np.fromiter(chain.from_iterable(around), dtype=np.intp)
+        likely = near[np.linalg.norm(outlines[near] - outlines[i], axis=-1).mean(axis=1) < _BUCKET]
+        if repeat := _nearest(pair, [pairs[j] for j in likely]):
             yield repeat
         else:
-            buckets[here].append(len(kept))
-            kept.append((pair, outline))
-
-
-def _moved(place: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(a + b for a, b in zip(place, step, strict=True))
+            buckets[light, a, b].append(i)
 
 
 def _outline(cells: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -98,17 +95,16 @@ def _outline(cells: NDArray[np.uint8]) -> NDArray[np.float64]:
     return outline
 
 
-def _nearest(pair: Pair, outline: NDArray[np.float64], others: list[tuple[Pair, NDArray[np.float64]]]) -> Repeat | None:
-    if not others:
+def _nearest(pair: Pair, others: Sequence[Pair]) -> Repeat | None:
+    lab = to_lab(_cells(pair))
+    distances = [(float(ciede2000(lab, to_lab(_cells(other))).mean()), other.stem) for other in others]
+    distance, stem = min(distances, default=(NEARLY, ""))
+    if distance >= NEARLY:
         return None
-    apart = np.sqrt(((np.stack([other for _, other in others]) - outline) ** 2).sum(axis=-1)).mean(axis=1)
-    best: tuple[float, str] | None = None
-    for i in np.flatnonzero(apart < _BUCKET):
-        other = others[int(i)][0]
-        assert pair.cells is not None
-        assert other.cells is not None
-        distance = float(ciede2000(to_lab(pair.cells), to_lab(other.cells)).mean())
-        best = min(best or (NEARLY, ""), (distance, other.stem))
-    if best is None or not best[1]:
-        return None
-    return Repeat(pair.stem, "near_duplicate_image", f"nearly the picture {best[1]}.png: mean difference {best[0]:.1f}")
+    return Repeat(pair.stem, "near_duplicate_image", f"nearly the picture {stem}.png: mean difference {distance:.1f}")
+
+
+def _cells(pair: Pair) -> NDArray[np.uint8]:
+    if pair.cells is None:
+        raise ValueError(f"{pair.stem}: no picture to compare")
+    return pair.cells

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from punklab.pixels.colour import HEX_CODE, known_word
 from punklab.pixels.colour_words import MODIFIERS, SEEN
@@ -50,9 +51,10 @@ class Asked:
         return self.words[0] if self.words else None
 
 
-def phrases(prompt: str) -> list[Phrase]:
+@lru_cache(maxsize=1024)
+def phrases(prompt: str) -> tuple[Phrase, ...]:
     """The phrases of a prompt in order; an empty one (a doubled comma) is left out."""
-    return [_phrase(piece) for piece in _COMMA.split(prompt) if piece.strip()]
+    return tuple(_phrase(piece) for piece in _COMMA.split(prompt) if piece.strip())
 
 
 def asked(prompt: str) -> dict[str, Asked]:
@@ -98,7 +100,7 @@ def _part(text: str) -> str | None:
     return "background" if "background" in named else named[0]
 
 
-def _code(all_phrases: list[Phrase], position: int) -> str | None:
+def _code(all_phrases: tuple[Phrase, ...], position: int) -> str | None:
     """A description may run on over commas: its code is the next one before something else begins."""
     for distance, phrase in enumerate(all_phrases[position:]):
         if distance and (phrase.part or phrase.worn or _OUTSIDE.search(phrase.text)):

@@ -1,0 +1,103 @@
+"""A caption version as the database keeps it: its pairs, what runs used it, and writing it back to a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from punklab.pixels.grid import enlarge
+from runs.caption_pairs import Pair, Picture, read_picture
+from runs.models import Caption, CaptionVersion, TrainingRun
+
+_BATCH = 200
+
+
+class CaptionVersionError(Exception):
+    """A caption version that is not there, or whose captions cannot be read or written."""
+
+
+def find_version(name: str) -> CaptionVersion:
+    """The caption version of that name. Raises CaptionVersionError naming those that exist."""
+    version = CaptionVersion.objects.filter(version_name=name).first()
+    if version is None:
+        known = ", ".join(CaptionVersion.objects.values_list("version_name", flat=True)) or "none yet"
+        raise CaptionVersionError(f"no caption version is called {name!r}; there are: {known}")
+    return version
+
+
+def load_pairs(version: CaptionVersion) -> list[Pair]:
+    """The version's pairs in the order of their stems, each picture decoded once.
+
+    Raises CaptionVersionError when the row is known but its captions were never imported.
+    """
+    pictures: dict[str, Picture] = {}
+    pairs = []
+    for caption in _captions(version):
+        image = caption.image
+        picture = pictures.setdefault(image.sha256, pictures.get(image.sha256) or read_picture(bytes(image.png)))
+        pairs.append(Pair(caption.stem, caption.text, picture.cells, image.sha256))
+    if not pairs:
+        raise CaptionVersionError(
+            f"{version.version_name}: its captions are not in this database; import them with import_captions"
+        )
+    return pairs
+
+
+def runs_using(version: CaptionVersion) -> list[str]:
+    """The names of the runs trained on this version, as the row remembers them and as the runs' own rows say."""
+    remembered = version.used_in_training_runs or []
+    named = TrainingRun.objects.filter(caption_version=version.version_name).order_by("run_date", "id")
+    return list(dict.fromkeys([*remembered, *named.values_list("run_name", flat=True)]))
+
+
+def export_captions(version: CaptionVersion, folder: Path, factor: int | None = None) -> int:
+    """Write the version's pairs into a new folder and say how many; texts are byte for byte those imported.
+
+    Pictures are the imported files, or with `factor` their 24x24 cells enlarged by it. The folder appears whole or not
+    at all. Raises FileExistsError when it is there and not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder}: is there already and not empty; name a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        count = _write_pairs(version, draft, factor)
+        draft.chmod(0o755)
+        draft.replace(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return count
+
+
+def _write_pairs(version: CaptionVersion, folder: Path, factor: int | None) -> int:
+    count = 0
+    for caption in _captions(version):
+        if Path(caption.stem).name != caption.stem:
+            raise CaptionVersionError(f"{version.version_name}: {caption.stem!r} is no file name; nothing was written")
+        _write(folder / f"{caption.stem}.txt", caption.text.encode())
+        data = bytes(caption.image.png)
+        image = folder / f"{caption.stem}.png"
+        if factor is None:
+            _write(image, data)
+        else:
+            enlarge(read_picture(data).cells, factor).save(image)
+        count += 1
+    if not count:
+        raise CaptionVersionError(f"{version.version_name}: its captions are not in this database; nothing to export")
+    return count
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _captions(version: CaptionVersion) -> Iterator[Caption]:
+    captions = Caption.objects.filter(version=version).select_related("image").order_by("stem")
+    return captions.iterator(chunk_size=_BATCH)
