@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 
 
@@ -14,6 +15,10 @@ class PunklabConfig(AppConfig):
 
         # The last app that has models: by then every table and permission is there.
         post_migrate.connect(_after_migrate, sender=apps.get_app_config("deployment"))
+
+
+class ConsoleConfig(AdminConfig):
+    default_site = "punklab.console.ConsoleSite"
 
 
 def _after_migrate(**_: Any) -> None:

@@ -1,0 +1,84 @@
+"""Test pictures queued from the page of a run or an epoch. `evaluation.suite` does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+
+from evaluation import suite
+from evaluation.forms import SuiteForm
+from evaluation.models import EpochResult
+from punklab.acts import Act
+from punklab.diffusion.base import BaseError
+from punklab.roles import TRAIN
+from runs.models import Checkpoint, TrainingRun
+
+_ERRORS = (suite.SuiteError, BaseError, PermissionDenied)
+
+
+def _of_run(run: TrainingRun) -> list[Checkpoint]:
+    return list(run.checkpoints.exclude(epoch=None).order_by("epoch"))
+
+
+def _of_epoch(result: EpochResult) -> list[Checkpoint]:
+    found = Checkpoint.objects.filter(run_id=result.training_run_id, epoch=result.epoch_number)
+    return list(found) if result.training_run_id else []
+
+
+def _question(checkpoints: list[Checkpoint]) -> str:
+    """What each suite would draw and how long that takes on this machine."""
+    lines = []
+    for size in suite.Size:
+        estimates = [suite.estimate(checkpoint, size) for checkpoint in checkpoints]
+        total = suite.Estimate(
+            pictures=sum(one.pictures for one in estimates),
+            seconds=sum(one.seconds for one in estimates),
+            measured=all(one.measured for one in estimates),
+        )
+        lines.append(f"{size}: {total}")
+    return "\n".join(["Queue the test pictures that are missing?", *lines])
+
+
+def _blockers(checkpoints: list[Checkpoint]) -> list[str]:
+    if not checkpoints:
+        return ["There is no LoRA file to draw with: train the run, or adopt its past files (`manage.py adopt_files`)."]
+    try:
+        _question(checkpoints)
+    except (suite.SuiteError, BaseError) as error:
+        return [str(error)]
+    return []
+
+
+def _asked(checkpoints: list[Checkpoint]) -> str:
+    return "Test pictures cannot be queued." if _blockers(checkpoints) else _question(checkpoints)
+
+
+def _queue(checkpoints: list[Checkpoint], by: User, given: dict[str, Any]) -> str:
+    n_queued = sum(suite.queue(checkpoint, given["size"], by) for checkpoint in checkpoints)
+    if not n_queued:
+        return "Nothing was missing: all pictures are drawn or queued already."
+    return f"{n_queued} test picture{' is' if n_queued == 1 else 's are'} queued."
+
+
+QUEUE_RUN = Act(
+    name="queue-tests",
+    label="Queue tests",
+    permission=TRAIN,
+    question=lambda run: _asked(_of_run(run)),
+    blockers=lambda run: _blockers(_of_run(run)),
+    perform=lambda run, by, given: _queue(_of_run(run), by, given),
+    errors=_ERRORS,
+    form=SuiteForm,
+)
+QUEUE_EPOCH = Act(
+    name="queue-tests",
+    label="Queue tests",
+    permission=TRAIN,
+    question=lambda result: _asked(_of_epoch(result)),
+    blockers=lambda result: _blockers(_of_epoch(result)),
+    perform=lambda result, by, given: _queue(_of_epoch(result), by, given),
+    errors=_ERRORS,
+    form=SuiteForm,
+)

@@ -1,0 +1,156 @@
+"""What the console shows of an epoch: its pictures, people's scores, the machine's suggestion.
+
+A run's cards take the same number of queries however many epochs and pictures it has.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from django.db.models import Prefetch, QuerySet
+from django.urls import reverse
+
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
+from evaluation.renderjob import Status
+from punklab import pictures
+from runs.models import AdoptedPicture, Checkpoint, TrainingRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One picture, or why there is none: `url` and `raw_url` are None where it cannot be shown, `words` say why."""
+
+    name: str
+    prompt: str = ""
+    url: str | None = None
+    raw_url: str | None = None
+    words: str = ""
+    marks: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass(kw_only=True)
+class Card:
+    """One epoch of a run as a person sees it."""
+
+    epoch: int
+    result: EpochResult | None = None
+    checkpoint: Checkpoint | None = None
+    pictures: list[Picture] = field(default_factory=list)
+    suggested: ScoreEntry | None = None
+    said: ScoreEntry | None = None
+    acts: list[dict[str, object]] = field(default_factory=list)
+
+
+def cards_of(run: TrainingRun) -> list[Card]:
+    """Return the run's epochs in order: those with a row, a checkpoint, or both."""
+    cards: dict[int, Card] = {}
+    for result in _results().filter(training_run=run):
+        result.training_run = run
+        card = cards[result.epoch_number] = Card(epoch=result.epoch_number, result=result)
+        card.suggested, card.said = _entries(result)
+    for checkpoint in run.checkpoints.exclude(epoch=None):
+        epoch = checkpoint.epoch or 0
+        cards.setdefault(epoch, Card(epoch=epoch)).checkpoint = checkpoint
+    renders = _renders([card.checkpoint for card in cards.values() if card.checkpoint])
+    adopted: dict[int, list[AdoptedPicture]] = defaultdict(list)
+    for picture in AdoptedPicture.objects.filter(run=run):
+        adopted[picture.epoch].append(picture)
+    for card in cards.values():
+        drawn = renders[card.checkpoint.pk] if card.checkpoint else []
+        card.pictures = _pictures(card.result, drawn, adopted[card.epoch])
+    return [cards[epoch] for epoch in sorted(cards)]
+
+
+def card_of(result: EpochResult) -> Card:
+    """Return one epoch's card; an epoch whose run is gone has the pictures that its own row names."""
+    if result.training_run is not None:
+        return next(card for card in cards_of(result.training_run) if card.epoch == result.epoch_number)
+    row = _results().get(pk=result.pk)
+    suggested, said = _entries(row)
+    pictures_of_row = _pictures(row, [], [])
+    return Card(epoch=row.epoch_number, result=row, suggested=suggested, said=said, pictures=pictures_of_row)
+
+
+def render_picture(render: TestRender) -> Picture:
+    """Return the picture of a test render (its prompt loaded), or where it is on its way."""
+    name, prompt = str(render.test_prompt), str(render.request.get("prompt", ""))
+    if render.status != Status.RENDERED or not render.finished:
+        words = render.message or render.get_status_display()
+        return Picture(name=name, prompt=prompt, words=words)
+    return Picture(
+        name=name,
+        prompt=prompt,
+        url=picture_url("render", render.pk),
+        raw_url=picture_url("raw", render.pk) if render.raw else None,
+        marks=_marks(render),
+    )
+
+
+def picture_url(kind: str, pk: int, index: int = 0) -> str:
+    return reverse("evaluation:picture", args=(kind, pk, index))
+
+
+def _results() -> QuerySet[EpochResult]:
+    return EpochResult.objects.prefetch_related(
+        Prefetch("prompt_results", PromptTestResult.objects.select_related("test_prompt", "render")),
+        Prefetch("score_entries", ScoreEntry.objects.select_related("by")),
+    )
+
+
+def _entries(result: EpochResult) -> tuple[ScoreEntry | None, ScoreEntry | None]:
+    """The machine's latest suggestion, and a person's latest word; None where there is none."""
+    entries = list(result.score_entries.all())
+    suggested = next((one for one in entries if one.source == ScoreEntry.Source.MACHINE and one.reasons), None)
+    return suggested, next((one for one in entries if one.source == ScoreEntry.Source.PERSON), None)
+
+
+def _renders(checkpoints: Iterable[Checkpoint]) -> dict[int, list[TestRender]]:
+    found: dict[int, list[TestRender]] = defaultdict(list)
+    for render in TestRender.objects.filter(checkpoint__in=list(checkpoints)).select_related("test_prompt"):
+        found[render.checkpoint_id].append(render)
+    return found
+
+
+def _pictures(
+    result: EpochResult | None, renders: Sequence[TestRender], adopted: Sequence[AdoptedPicture]
+) -> list[Picture]:
+    found = [render_picture(render) for render in renders]
+    seen = {str(path) for render in renders for path in (render.finished_path, render.raw_path) if path}
+    for one in result.prompt_results.all() if result else ():
+        if one.image_path and one.image_path not in seen and not hasattr(one, "render"):
+            seen.add(one.image_path)
+            picture = _named(one.image_path, str(one.test_prompt or "a prompt"), "result", one.pk)
+            found.append(replace(picture, marks=_row_marks(one)))
+    for index, path in enumerate((result.test_image_paths or []) if result else ()):
+        if path and path not in seen:
+            assert result is not None
+            found.append(_named(path, Path(path).name, "epoch", result.pk, index))
+    found += [_named(one.file, one.original_name, "adopted", one.pk) for one in adopted]
+    return found
+
+
+def _named(path: str, name: str, kind: str, pk: int, index: int = 0) -> Picture:
+    if pictures.stored(path) is None:
+        return Picture(name=name, words=f"not on this machine: {path}")
+    return Picture(name=name, url=picture_url(kind, pk, index))
+
+
+def _marks(render: TestRender) -> tuple[tuple[str, bool], ...]:
+    measures = render.measures or {}
+    found = [(part, (measures.get(part) or {}).get("matches")) for part in ("background", "hair")]
+    found.append(("pixel art", measures.get("is_pixel_art")))
+    return tuple((part, matches) for part, matches in found if matches is not None)
+
+
+def _row_marks(row: PromptTestResult) -> tuple[tuple[str, bool], ...]:
+    found = (
+        ("background", row.correct_background_color),
+        ("hair", row.correct_hair_color),
+        ("eyes", row.correct_eye_color),
+        ("accessories", row.accessories_visible),
+        ("pixel art", row.is_pixel_art),
+    )
+    return tuple((part, matches) for part, matches in found if matches is not None)

@@ -1,0 +1,81 @@
+"""The console: Django's admin under our name, with the queue at a glance on its first page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Model
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django_q.models import Failure, OrmQ
+
+from deployment.models import Generation, Release
+from evaluation.models import EpochResult, TestRender
+from evaluation.renderjob import Status
+from runs.models import TrainingJob
+
+_WAITING = {Status.QUEUED.value}
+_WORKING = {Status.RENDERING.value, TrainingJob.Status.RUNNING.value}
+_BROKEN = {Status.FAILED.value, Status.ERRORED.value}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """How much of one kind of work is where."""
+
+    kind: str
+    url: str
+    waiting: int
+    working: int
+    done: int
+    broken: int
+
+
+class ConsoleSite(admin.AdminSite):
+    site_title = "punklab"
+    site_header = "punklab console"
+    index_title = "The lab"
+    index_template = "admin/console_index.html"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        sees = request.user.has_perm("runs.view_trainingrun")
+        facts = {"overview": overview(), "needs": needs(), "live": Release.objects.live()} if sees else {}
+        return super().index(request, {**facts, **(extra_context or {})})
+
+
+def overview() -> list[Line]:
+    """One line a kind of work, in the order in which work reaches the public."""
+    kinds: tuple[tuple[str, type[Model]], ...] = (
+        ("Trainings", TrainingJob),
+        ("Test pictures", TestRender),
+        ("Visitors' punks", Generation),
+    )
+    return [_line(kind, model) for kind, model in kinds]
+
+
+def needs() -> dict[str, int]:
+    """What waits for a person, or for a worker: counts."""
+    return {
+        "awaiting_scores": EpochResult.objects.awaiting_scores().count(),
+        "tasks": OrmQ.objects.count(),
+        "failures": Failure.objects.count(),
+    }
+
+
+def _line(kind: str, model: type[Model]) -> Line:
+    counts = dict(model._default_manager.order_by().values_list("status").annotate(n=Count("pk")))
+
+    def total(words: set[str]) -> int:
+        return sum(n for status, n in counts.items() if status in words)
+
+    return Line(
+        kind=kind,
+        url=reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"),
+        waiting=total(_WAITING),
+        working=total(_WORKING),
+        done=total({Status.RENDERED.value, TrainingJob.Status.FINISHED.value}),
+        broken=total(_BROKEN),
+    )

@@ -1,0 +1,147 @@
+"""Forms for the lab's five tables: whatever a row holds is shown, kept, and never stands in the way of another change.
+
+Only what a person changed is checked and written. A column that machines write meanwhile is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    _Admin = admin.ModelAdmin[Any]
+    _Form = forms.ModelForm[Any]
+else:
+    _Admin = object
+    _Form = forms.ModelForm
+
+
+class KeptText(forms.CharField):
+    """Text as it is: nothing stripped, and a browser's line ends are no change. Empty means NULL where it may."""
+
+    widget = forms.Textarea
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**({"strip": False} | kwargs))
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return value.replace("\r\n", "\n") if isinstance(value, str) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return _lines(initial) != _lines(data)
+
+
+class LinesField(forms.CharField):
+    """A text array, one item a line. Empty means NULL, or stays the empty array that it was."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(item or "" for item in value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        return [line.strip() for line in str(value or "").splitlines() if line.strip()] or None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return _lines(self.prepare_value(initial)) != _lines(data)
+
+
+class PrettyJSON(forms.JSONField):
+    """JSON, indented."""
+
+    def prepare_value(self, value: Any) -> Any:
+        value = super().prepare_value(value)
+        try:
+            return json.dumps(json.loads(value), indent=2, ensure_ascii=False)
+        except (TypeError, ValueError):
+            return value
+
+
+class MirroredForm(_Form):
+    """Checks and writes only what was changed."""
+
+    # Column to the documented values; forms offer these and the row's own.
+    offered: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            value = getattr(self.instance, name, None)
+            if self.instance.pk and value in (None, ""):
+                field.required = False
+            if name in self.offered:
+                field.widget = forms.Select(choices=_choices(self.offered[name], value))
+            elif isinstance(value, str) and "\n" in value and isinstance(field.widget, forms.TextInput):
+                field.widget = _textarea(3)  # a browser takes line ends out of a one-line input
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        return {name: value for name, value in cleaned.items() if name in self.changed_data or not self.instance.pk}
+
+    def _get_validation_exclusions(self) -> set[str]:
+        unchanged = set(self.fields) - set(self.changed_data) if self.instance.pk else set()
+        return super()._get_validation_exclusions() | unchanged  # type: ignore[misc, no-any-return]
+
+
+class MirroredAdmin(_Admin):
+    """The part of a ModelAdmin that mirrored tables share."""
+
+    def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the form field that keeps what the column holds."""
+        if isinstance(db_field, ArrayField):
+            return db_field.formfield(form_class=LinesField, widget=_textarea(3), help_text="one a line")
+        if isinstance(db_field, models.JSONField):
+            return db_field.formfield(form_class=PrettyJSON, widget=_textarea(6))
+        if isinstance(db_field, models.TextField):
+            short = forms.TextInput(attrs={"class": "vTextField"})
+            widget = short if _is_short(db_field) else _textarea(3)
+            text = db_field.formfield(form_class=KeptText, widget=widget)
+            assert isinstance(text, KeptText)
+            text.empty_value = None if db_field.null else ""
+            return text
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Write the changed columns of an existing row, all of a new one."""
+        obj.save(update_fields=[name for name in form.changed_data if name in form.fields] if change else None)
+
+
+# How the names of columns end that hold sentences; the other texts are words, names and paths.
+_PROSE = (
+    "notes",
+    "findings",
+    "observations",
+    "description",
+    "caption",
+    "text",
+    "prompt",
+    "purpose",
+    "result",
+    "to_previous",
+)
+
+
+def _is_short(field: models.Field[Any, Any]) -> bool:
+    return not field.name.endswith(_PROSE)
+
+
+def _textarea(rows: int) -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": rows, "class": "vLargeTextField"})
+
+
+def _choices(offered: Sequence[str], present: str | None) -> list[tuple[str, str]]:
+    known = [(value, value) for value in offered]
+    own = [(present, f"{present} (kept as it is)")] if present and present not in offered else []
+    return [("", "---------"), *known, *own]
+
+
+def _lines(value: Any) -> str:
+    return str(value or "").replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,22 @@
+"""Template filters of the console."""
+
+from __future__ import annotations
+
+from django import template
+
+from punklab import badges
+
+register = template.Library()
+register.filter("badge", badges.badge)
+register.filter("tone", badges.tone)
+
+
+@register.filter
+def duration(seconds: float) -> str:
+    """Return seconds in the words a person would use: "40 s", "12 min", "3 h 5 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
