@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from evaluation.models import TestRender
 from evaluation.renderjob import RenderJob
 from runs.models import CaptionVersion, Checkpoint
 
@@ -87,3 +88,19 @@ class Generation(RenderJob):
 
     def __str__(self) -> str:
         return f"punk {self.key}"
+
+
+class Verification(RenderJob):
+    """A judged test picture drawn again before a promotion, to see that the same file still gives the same picture."""
+
+    test_render = models.ForeignKey(TestRender, on_delete=models.PROTECT, related_name="verifications")
+    expected_sha256 = models.CharField(max_length=64, help_text="of the judged 24x24 PNG when this was asked for")
+    matches = models.BooleanField(null=True, blank=True, help_text="empty until both pictures have been compared")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        db_table = "punklab_verification"
+        ordering = ("-queued_at", "-id")
+
+    def __str__(self) -> str:
+        return f"verification of {self.test_render}"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 urlpatterns = [
+    path("console/", include("evaluation.urls")),  # before the admin, which answers for all that is left
     path("console/", admin.site.urls),
+    path("", include("deployment.urls")),
 ]
