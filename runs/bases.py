@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from punklab.diffusion.base import BaseModel, resolve_base
+from punklab.diffusion.base import ALIASES, BaseModel, resolve_base
 
 
 def base_for(name: str | None = None) -> BaseModel:
@@ -13,6 +13,10 @@ def base_for(name: str | None = None) -> BaseModel:
     BASE_MODEL_REVISION and BASE_MODEL_FOLDER belong to BASE_MODEL and are used for no other name.
     """
     name = name or settings.BASE_MODEL
-    if resolve_base(name).name != resolve_base(settings.BASE_MODEL).name:
+    if _plain(name) != _plain(settings.BASE_MODEL):
         return resolve_base(name)
-    return resolve_base(settings.BASE_MODEL, settings.BASE_MODEL_REVISION or None, settings.BASE_MODEL_FOLDER or None)
+    return resolve_base(name, settings.BASE_MODEL_REVISION or None, settings.BASE_MODEL_FOLDER or None)
+
+
+def _plain(name: str) -> str:
+    return ALIASES.get(name.strip(), name.strip())

@@ -113,7 +113,7 @@ def new_job(run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | 
         "train_data_dir": "train_data",
         "output_dir": "output",
     }
-    job = TrainingJob(run=run, backend=backend, by_id=by.pk if by else None, config=write_config(values))
+    job = TrainingJob(run=run, backend=backend, by_id=by.pk if by else None, config=write_config(dict(sorted(values.items()))))
     job.folder = _folder_of(run, job.config)
     try:
         plan_of(job, base_for(run.base_model))

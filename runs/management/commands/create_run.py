@@ -41,6 +41,8 @@ class Command(BaseCommand):
         except (ActError, ConfigError, RoleError, CaptionVersionError) as error:
             raise CommandError(str(error)) from error
         for finding in lint(config, ACCEPTED):
+            if finding.key == "output_name":  # the run's own name was taken
+                continue
             self.stderr.write(f"{options['config']}:{finding.line or 1}: {finding.detail} -> {finding.mend}")
         return (
             f"Run {run} was created: {run.num_images} pictures of {run.caption_version} on {run.base_model}. "

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from django.db import connection
+
+from runs.backends import backend_of
+from runs.models import TrainingJob
+
+
+@pytest.fixture
+def processes(transactional_db: None, storage: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets processes that a test starts see the test's database and files; ends those that are left."""
+    values = connection.get_connection_params()
+    host, port = values.get("host", ""), values.get("port", "")
+    url = f"postgresql://{values.get('user', '')}:{values.get('password', '')}@/{values['dbname']}?host={host}"
+    monkeypatch.setenv("DATABASE_URL", url + (f"&port={port}" if port else ""))
+    monkeypatch.setenv("STORAGE_DIR", str(storage))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("LOG_LEVEL", "INFO")
+    yield
+    for child in psutil.Process(os.getpid()).children():
+        if "run_training" in child.cmdline():
+            child.kill()
+            child.wait()
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """Calls `ask` until it answers truly; fails with the job's log when it does not."""
+
+    def wait(ask: Callable[[], Any], *, job: TrainingJob, seconds: float = 90) -> Any:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if answer := ask():
+                return answer
+            time.sleep(0.05)
+        log = job.path / "training.log"
+        raise AssertionError(log.read_text()[-3000:] if log.exists() else "no process was started")
+
+    return wait
+
+
+@pytest.fixture
+def ended(eventually: Callable[..., Any]) -> Callable[[TrainingJob], TrainingJob]:
+    """Waits until a job has ended and its process is gone; returns the row as it is then."""
+
+    def wait(job: TrainingJob) -> TrainingJob:
+        def over() -> bool:
+            job.refresh_from_db()
+            return job.status in TrainingJob.FINAL and not backend_of(job).is_alive(job)
+
+        eventually(over, job=job)
+        return job
+
+    return wait

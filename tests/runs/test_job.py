@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from runs import tasks
+from runs.backends import backend_of
+from runs.backends.local import LOCK, LOG, holding
+from runs.backends.process import JobProcess
+from runs.models import Caption, TrainingJob, TrainingRun
+from runs.package import write_package
+from runs.training import cancel, create_run, new_job
+from tests.factories import CONFIG, make_caption_version, make_job, make_run
+
+Status = TrainingJob.Status
+
+
+def planned(epochs: int = 2, name: str = "neon") -> TrainingRun:
+    config = CONFIG.replace("max_train_epochs = 2", f"max_train_epochs = {epochs}")
+    return create_run(name, captions=make_caption_version(), config_text=config)
+
+
+def stepped(job: TrainingJob) -> Callable[[], bool]:
+    return lambda: TrainingJob.objects.filter(pk=job.pk, step__gte=1).exists()
+
+
+class Meanwhile(threading.Thread):
+    """Does something while the main thread trains; gives its own connection back."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._act = act
+
+    def run(self) -> None:
+        try:
+            self._act()
+        finally:
+            connection.close()
+
+    def __enter__(self) -> Meanwhile:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.join()
+
+
+@pytest.mark.diffusion
+@pytest.mark.django_db(transaction=True)
+def test_a_job_trains_registers_each_epoch_and_fills_the_runs_columns():
+    run = planned()
+    job = new_job(run)
+    sentence = JobProcess(job).carry_out()
+    job.refresh_from_db()
+    run.refresh_from_db()
+    assert (job.status, job.step, job.total_steps, job.pid) == (Status.FINISHED, 4, 4, None)
+    assert "4 steps" in sentence
+    assert job.message == sentence
+    assert [(each.epoch, each.source) for each in run.checkpoints.all()] == [(1, "trained"), (2, "trained")]
+    assert all(each.path and each.path.is_file() for each in run.checkpoints.all())
+    assert (run.status, run.overall_verdict, run.total_steps) == ("completed", "pending", 4)
+    assert run.checkpoint_file_size_mb == 1
+    assert run.training_duration_hours is not None
+    assert run.gpu_type
+    assert run.platform
+    assert run.platform.startswith("local")
+
+
+@pytest.mark.diffusion
+def test_a_training_killed_at_any_moment_goes_on_to_the_same_weights(processes, eventually, ended):
+    whole, torn = new_job(planned(3, "whole")), new_job(planned(3, "torn"))
+    for job in (whole, torn):
+        assert tasks.launch(job.pk) == f"Job {job.pk} was started."
+    eventually(stepped(torn), job=torn)
+    time.sleep(os.getpid() % 7 / 10)
+    os.kill(int((torn.path / LOCK).read_text()), signal.SIGKILL)
+    eventually(lambda: not backend_of(torn).is_alive(torn), job=torn)
+    tasks.reconcile()
+    weights = [
+        [each.header["weights_sha256"] for each in ended(job).run.checkpoints.order_by("epoch")]
+        for job in (whole, torn)
+    ]
+    assert (whole.status, torn.status) == (Status.FINISHED, Status.FINISHED)
+    assert len(weights[0]) == 3
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.diffusion
+def test_cancelling_ends_a_running_process_and_keeps_its_state(processes, eventually, ended):
+    job = new_job(planned(500))
+    tasks.launch(job.pk)
+    eventually(stepped(job), job=job)
+    cancel(job.run)
+    ended(job)
+    assert job.status == Status.CANCELLED
+    assert job.message.startswith("Cancelled at step")
+    assert TrainingRun.objects.get(pk=job.run_id).status == "cancelled"
+    again = new_job(TrainingRun.objects.get(pk=job.run_id))
+    assert again.folder == job.folder
+
+
+@pytest.mark.diffusion
+@pytest.mark.django_db(transaction=True)
+def test_a_stopped_job_is_queued_again_and_ends_where_it_would_have(eventually):
+    job = new_job(planned(40))
+    process = JobProcess(job)
+    process.EVERY = 0.05
+    with Meanwhile(lambda: (eventually(stepped(job), job=job), process.stop())):
+        sentence = process.carry_out()
+    job.refresh_from_db()
+    assert "goes on from there" in sentence
+    assert (job.status, job.attempts, job.pid) == (Status.QUEUED, 0, None)
+    assert 0 < job.step < 80
+    JobProcess(job).carry_out()
+    job.refresh_from_db()
+    assert (job.status, job.step) == (Status.FINISHED, 80)
+    assert job.run.checkpoints.count() == 40
+
+
+@pytest.mark.diffusion
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_goes_away_and_comes_back_does_not_end_the_training(eventually, caplog):
+    job = new_job(planned(10))
+    process = JobProcess(job)
+    process.EVERY = 0.05
+    values = connection.get_connection_params()
+    there = {key: values[key] for key in ("host", "port", "user", "password", "dbname") if values.get(key)}
+
+    def hang_up() -> None:
+        eventually(stepped(job), job=job)
+        with psycopg.connect(**there, autocommit=True) as admin:
+            for _ in range(3):
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+                time.sleep(0.2)
+
+    with Meanwhile(hang_up):
+        process.carry_out()
+    job.refresh_from_db()
+    assert "the database is away" in caplog.text
+    assert job.status == Status.FINISHED
+    assert [each.epoch for each in job.run.checkpoints.order_by("epoch")] == list(range(1, 11))
+
+
+@pytest.mark.diffusion
+@pytest.mark.django_db(transaction=True)
+def test_of_two_workers_on_one_row_one_trains():
+    job = new_job(planned())
+    said: list[str] = []
+    with Meanwhile(lambda: said.append(JobProcess(TrainingJob.objects.get(pk=job.pk)).carry_out())):
+        said.append(JobProcess(TrainingJob.objects.get(pk=job.pk)).carry_out())
+    assert sorted(sentence.startswith("4 steps") for sentence in said) == [False, True]
+    assert job.run.checkpoints.count() == 2
+
+
+def test_a_job_that_was_never_launched_is_started_and_fails_with_the_reason(processes, ended):
+    job = make_job(run=make_run(caption_version="lost_v1"))
+    assert "was started" in tasks.reconcile()
+    ended(job)
+    assert job.status == Status.FAILED
+    assert "import them with `manage.py import_captions DIR --name lost_v1`" in job.message
+    assert job.run.status == "failed"
+    assert "lost_v1" in (job.path / LOG).read_text()
+    assert tasks.launch(job.pk).endswith("nothing to start.")
+    assert tasks.reconcile() == "Nothing to do."
+
+
+def left_behind(**overrides: Any) -> TrainingJob:
+    """A running job whose process is gone."""
+    job = make_job(status=Status.RUNNING, **overrides)
+    with holding(job):
+        pass
+    return job
+
+
+@pytest.mark.django_db
+def test_reconcile_leaves_a_job_alone_whose_process_lives():
+    job = make_job(status=Status.RUNNING, attempts=3)
+    with holding(job):
+        assert tasks.reconcile() == "Nothing to do."
+    job.refresh_from_db()
+    assert job.status == Status.RUNNING
+
+
+@pytest.mark.django_db
+def test_reconcile_gives_up_on_a_job_whose_process_ended_three_times():
+    job = left_behind(attempts=3)
+    tasks.reconcile()
+    job.refresh_from_db()
+    assert job.status == Status.ERRORED
+    assert LOG in job.message
+
+
+@pytest.mark.django_db
+def test_reconcile_ends_a_cancelled_job_without_a_process():
+    job = left_behind()
+    cancel(job.run)
+    job.refresh_from_db()
+    assert job.status == Status.CANCELLED
+    assert TrainingRun.objects.get(pk=job.run_id).status == "cancelled"
+
+
+@pytest.mark.django_db
+def test_a_job_that_runs_on_another_machine_is_left_until_it_is_silent():
+    job = make_job(status=Status.RUNNING)
+    TrainingJob.objects.filter(pk=job.pk).update(heartbeat_at=job.queued_at)
+    assert tasks.reconcile() == "Nothing to do."
+    job.refresh_from_db()
+    TrainingJob.objects.filter(pk=job.pk).update(heartbeat_at=job.queued_at - tasks.SILENCE * 2)
+    assert tasks.is_lost(job)
+
+
+@pytest.mark.django_db
+def test_a_package_keeps_the_captions_it_began_with():
+    job = new_job(planned())
+    package = write_package(job)
+    written = {path.name: path.read_bytes() for path in package.train_data_dir.rglob("*.txt")}
+    assert len(written) == 4
+    Caption.objects.filter(version__version_name=job.run.caption_version).update(text="changed meanwhile")
+    write_package(job)
+    assert {path.name: path.read_bytes() for path in package.train_data_dir.rglob("*.txt")} == written
