@@ -76,8 +76,8 @@ def _loaded_parts(miniature: BaseModel) -> Any:
     from punklab.diffusion.training_plan import TrainingPlan
 
     nowhere = Path()
-    places = {"train_data_dir": nowhere, "output_dir": nowhere, "state_dir": nowhere}
-    return load_parts(TrainingPlan.from_config({}, base=miniature, **places))
+    plan = TrainingPlan.from_config({}, base=miniature, train_data_dir=nowhere, output_dir=nowhere, state_dir=nowhere)
+    return load_parts(plan)
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,13 @@ from punklab.diffusion.training_plan import TrainingError, TrainingPlan
 @pytest.fixture
 def plan_of(miniature, training_folder):
     def build(**values):
-        places = {"output_dir": Path(), "state_dir": Path()}
-        values = {"caption_extension": ".txt", **values}
-        return TrainingPlan.from_config(values, base=miniature, train_data_dir=training_folder, **places)
+        return TrainingPlan.from_config(
+            {"caption_extension": ".txt", **values},
+            base=miniature,
+            train_data_dir=training_folder,
+            output_dir=Path(),
+            state_dir=Path(),
+        )
 
     return build
 

@@ -146,9 +146,12 @@ def test_cached_latents_are_made_once(trainer_of, usual, monkeypatch):
     trainer = trainer_of(cache_latents=False)
     encode = trainer.parts.vae.encode
     calls = []
-    monkeypatch.setattr(
-        trainer.parts.vae, "encode", lambda *args, **words: (calls.append(1), encode(*args, **words))[1]
-    )
+
+    def counted(*args, **words):
+        calls.append(args)
+        return encode(*args, **words)
+
+    monkeypatch.setattr(trainer.parts.vae, "encode", counted)
     changes = one_step(trainer)
     assert len(calls) == 1
     # the miniature's VAE spreads by e-15 only, so that sampling anew makes no visible difference

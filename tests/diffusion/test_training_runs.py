@@ -12,11 +12,13 @@ import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from punklab.diffusion import lora
-from punklab.diffusion.training import Ending, TrainingError, TrainingPlan, train
+from punklab.diffusion.kohya_keys import Part
+from punklab.diffusion.training import Ending, Progress, TrainingError, TrainingPlan, train
 from punklab.diffusion.training_state import LOCK_FILE, STATE_FILE, load_position, locked
 
 pytestmark = pytest.mark.diffusion
@@ -58,7 +60,7 @@ def plan_of(miniature, training_folder, tmp_path):
 
 
 def run(plan, stop_after=None):
-    heard = []
+    heard: list[Progress] = []
     outcome = train(plan, on_progress=heard.append, should_stop=lambda: heard[-1].step == stop_after)
     return outcome, heard
 
@@ -139,7 +141,7 @@ def test_a_checkpoint_loads_in_diffusers_whole_and_at_the_strength_it_was_traine
     with torch.no_grad():
         base = pipe.unet(latents, 500, states).sample
     pipe.load_lora_weights(str(path), adapter_name="it")
-    models = {"unet": pipe.unet, "text_encoder": pipe.text_encoder}
+    models: dict[Part, Any] = {"unet": pipe.unet, "text_encoder": pipe.text_encoder}
     loaded = lora.peft_tensors(models, torch.float32, "it")
     saved = tensors_of(path)
     assert loaded.keys() == saved.keys()
@@ -187,12 +189,15 @@ def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(plan_of, tmp_p
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path / "plan")], stdout=subprocess.PIPE, text=True, env=environment
         )
+        assert process.stdout is not None
         assert process.stdout.readline()
         time.sleep(delay)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-    assert 0 < load_position(plan.state_dir).step < 4
+    position = load_position(plan.state_dir)
+    assert position is not None
+    assert 0 < position.step < 4
     resumed, _ = run(plan)
     for one, other in zip(whole.checkpoints, resumed.checkpoints, strict=True):
         assert same_files(one, other)
