@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections
+from django.db.transaction import get_autocommit
 
 from evaluation.renderjob import RenderJob, RenderJobQuerySet, Status
 from punklab.diffusion.base import BaseError
@@ -107,7 +108,8 @@ def _draw(batch: Sequence[Asked], renderer: Renderer, lora_paths: Mapping[str, P
             batch[0].row.give_back(token, f"{type(error).__name__}: {error}")
             return []
     else:
-        close_old_connections()  # a pooler may have dropped the one that lay idle meanwhile
+        if get_autocommit():
+            close_old_connections()  # a pooler may have dropped the one that lay idle meanwhile
         return [pk for each, picture in zip(batch, pictures, strict=True) for pk in _keep(each.row, picture, token)]
     alone = [Asked(row=each.row, request=_at(each.request, 1)) for each in batch]
     return [pk for each in alone for pk in _draw([each], renderer, lora_paths, token)]

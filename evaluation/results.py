@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRen
 from evaluation.renderjob import Status
 from punklab.pixels.measures import measure
 from runs.models import Checkpoint
+
+logger = logging.getLogger(__name__)
 
 MEASURED_BY = "punklab"
 FAULTY_BELOW_PERCENT = 70.0  # as the lab's rules: under 7 of 10
@@ -40,11 +43,18 @@ def epoch_result_for(checkpoint: Checkpoint) -> EpochResult | None:
 
 
 def record(render: TestRender) -> None:
-    """Measure a drawn test picture and write its prompt test result. Again does nothing."""
+    """Measure a drawn test picture and write its prompt test result; ERRORED when its files are gone. Again: nothing."""
     if render.measures is not None or render.finished_path is None or render.raw_path is None:
         return
-    with Image.open(render.finished_path) as finished, Image.open(render.raw_path) as raw:
-        measures = measure(finished.convert("RGB"), raw.convert("RGB"), render.request["prompt"]).to_json()
+    try:
+        with Image.open(render.finished_path) as finished, Image.open(render.raw_path) as raw:
+            measures = measure(finished.convert("RGB"), raw.convert("RGB"), render.request["prompt"]).to_json()
+    except (OSError, ValueError) as error:
+        logger.exception("test render %s cannot be measured", render.pk)
+        TestRender.objects.filter(pk=render.pk, status=Status.RENDERED, measures__isnull=True).update(
+            status=Status.ERRORED, message=f"The picture cannot be measured: {error}. Queue it again."
+        )
+        return
     epoch_result = epoch_result_for(render.checkpoint)
     with transaction.atomic():
         row = TestRender.objects.select_for_update().get(pk=render.pk)
@@ -71,7 +81,7 @@ def summarise(checkpoint: Checkpoint) -> EpochResult | None:
     came from elsewhere stay. None when the checkpoint has no epoch or nothing has been measured."""
     renders = list(
         TestRender.objects.filter(checkpoint=checkpoint, status=Status.RENDERED)
-        .exclude(measures=None)
+        .exclude(measures__isnull=True)
         .select_related("test_prompt")
         .order_by("priority", "id")
     )
@@ -96,7 +106,9 @@ def summarise(checkpoint: Checkpoint) -> EpochResult | None:
 
 def is_behind(checkpoint: Checkpoint) -> bool:
     """Whether pictures were measured that the epoch's row does not speak of yet."""
-    n_measured = TestRender.objects.filter(checkpoint=checkpoint, status=Status.RENDERED).exclude(measures=None).count()
+    n_measured = (
+        TestRender.objects.filter(checkpoint=checkpoint, status=Status.RENDERED).exclude(measures__isnull=True).count()
+    )
     row = epoch_result_for(checkpoint) if n_measured else None
     return row is not None and (metrics_ours(row) or {}).get("n_pictures") != n_measured
 

@@ -50,7 +50,7 @@ def sweep() -> str:
     Safe at any time and in several processes at once; returns what was done."""
     moved = TestRender.objects.put_back()
     n_enqueued = enqueue_forgotten()
-    unmeasured = _checkpoints(status=Status.RENDERED, measures=None)
+    unmeasured = _checkpoints(status=Status.RENDERED, measures__isnull=True)
     for checkpoint in unmeasured | _checkpoints(ended_at__gt=timezone.now() - LATELY):
         measure_drawn(checkpoint)
     return f"{moved} pictures moved, {n_enqueued} checkpoints enqueued again"
@@ -71,7 +71,7 @@ def enqueue_forgotten() -> int:
 def measure_drawn(checkpoint: Checkpoint) -> None:
     """Measure what was drawn and not measured, also by a worker that died; when nothing is left to draw, sum up."""
     rows = TestRender.objects.filter(checkpoint=checkpoint)
-    for render in rows.filter(status=Status.RENDERED, measures=None).select_related("checkpoint__run"):
+    for render in rows.filter(status=Status.RENDERED, measures__isnull=True).select_related("checkpoint__run"):
         results.record(render)
     if not rows.exclude(status__in=FINAL).exists() and results.is_behind(checkpoint):
         results.summarise(checkpoint)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import json
+from collections import defaultdict
 from io import StringIO
 
 import pytest
@@ -49,6 +51,19 @@ def test_the_third_run_would_have_been_stopped_after_its_sixth_epoch_with_the_th
     actions = [judge(*THIRD_RUN[:n])[1] for n in range(1, 9)]
     assert actions == ["continue"] * 4 + ["check", "stop", "stop", "stop"]
     assert judge(*THIRD_RUN) == ("degrading", "stop", 3)
+
+
+def test_the_lab_s_own_rows_are_judged_as_the_lab_did(shared):
+    averages = defaultdict(list)
+    with (shared / "legacy" / "epoch_results.csv").open() as file:
+        for row in csv.DictReader(file):
+            scores = [row[name] for name in EpochResult.SCORES]
+            if all(scores):
+                averages[row["training_run_id"]].append((int(row["epoch_number"]), sum(map(int, scores)) / 3))
+    assert convergence.judge(averages["3"]).action == "stop"
+    assert convergence.judge(averages["3"]).best_epoch == 3
+    assert [round(average, 1) for _, average in sorted(averages["3"])] == THIRD_RUN
+    assert convergence.judge(averages["1"]).best_epoch == 7
 
 
 def test_a_longer_patience_waits_longer():

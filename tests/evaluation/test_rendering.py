@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django_q.models import OrmQ
+from PIL import Image
+
+from evaluation import comparison, rendering, results, suite, tasks
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
+from evaluation.renderjob import ATTEMPTS, Status
+from punklab.diffusion.renderer import FINISHES, Renderer, request_of
+from punklab.diffusion.request import RenderRequest
+from runs.bases import base_for
+from tests.factories import make_checkpoint
+
+pytestmark = [pytest.mark.diffusion, pytest.mark.django_db]
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """Pictures need not be good here."""
+    monkeypatch.setattr("evaluation.suite.request_for", few(suite.request_for))
+
+
+def few(make):
+    return lambda *args, **values: make(*args, steps=2, **values)
+
+
+@pytest.fixture
+def checkpoint():
+    return make_checkpoint(epoch=2)
+
+
+def paths_of(checkpoint):
+    return {checkpoint.sha256: checkpoint.path}
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def statuses(checkpoint):
+    return list(checkpoint.test_renders.order_by("priority").values_list("status", flat=True))
+
+
+def test_a_suite_is_drawn_measured_and_summed_up_once(checkpoint, storage):
+    suite.queue(checkpoint)
+    tasks.render_checkpoint(checkpoint.pk)
+    renders = list(checkpoint.test_renders.order_by("priority"))
+    assert {render.status for render in renders} == {Status.RENDERED}
+    assert renders[0].request["batch_class"] == 1, "the quick picture is drawn alone, so that it is there at once"
+    assert {render.request["batch_class"] for render in renders[1:]} != {1}
+    assert renders[0].ended_at < min(render.ended_at for render in renders[1:])
+    for render in renders:
+        assert size_of(render.finished_path) == (24, 24)
+        assert request_of(render.finished_path) == request_of(render.raw_path) == RenderRequest(**render.request)
+        assert render.finished_path.is_relative_to(storage)
+        assert render.seconds > 0
+        assert render.measures["background"]["asked_hex"]
+        assert render.result.correct_background_color == render.measures["background"]["matches"]
+        assert (render.result.image_path, render.result.passed, render.result.score) == (
+            str(render.finished_path),
+            None,
+            None,
+        )
+    row = EpochResult.objects.get()
+    assert row.num_test_images == 6
+    assert row.test_image_paths == [str(render.finished_path) for render in renders]
+    assert row.quantitative_metrics["n_pictures"] == 6
+    assert (row.average, row.verdict) == (None, None), "a machine suggests and never scores"
+    suggested = results.suggestion(row)
+    assert suggested.source == ScoreEntry.Source.MACHINE
+    assert suggested.reasons[0].startswith("background: ")
+    tasks.render_checkpoint(checkpoint.pk)
+    tasks.sweep()
+    assert (PromptTestResult.objects.count(), ScoreEntry.objects.count()) == (6, 1)
+
+
+def test_what_a_dead_worker_drew_is_measured_by_the_sweep(checkpoint):
+    suite.queue(checkpoint, "quick")
+    pk = checkpoint.test_renders.get().pk
+    assert rendering.render_rows(TestRender.objects.all(), [pk], paths_of(checkpoint)) == [pk]
+    assert not PromptTestResult.objects.exists()
+    OrmQ.objects.all().delete()
+    tasks.sweep()
+    assert EpochResult.objects.get().num_test_images == 1
+    assert checkpoint.test_renders.get().result is not None
+
+
+def test_a_picture_that_vanished_before_it_was_measured_can_be_drawn_again(checkpoint):
+    suite.queue(checkpoint, "quick")
+    render = checkpoint.test_renders.get()
+    rendering.render_rows(TestRender.objects.all(), [render.pk], paths_of(checkpoint))
+    checkpoint.test_renders.get().raw_path.unlink()
+    tasks.sweep()
+    assert statuses(checkpoint) == [Status.ERRORED]
+    assert suite.queue(checkpoint, "quick") == 1
+    tasks.render_checkpoint(checkpoint.pk)
+    assert checkpoint.test_renders.get().result is not None
+
+
+def test_a_bad_row_fails_with_a_sentence_and_the_others_are_drawn(checkpoint):
+    suite.queue(checkpoint, "medium")
+    first, second, _ = checkpoint.test_renders.order_by("priority")
+    TestRender.objects.filter(pk=first.pk).update(request=first.request | {"steps": 0})
+    TestRender.objects.filter(pk=second.pk).update(request=second.request | {"lora_sha256": "0" * 64})
+    tasks.render_checkpoint(checkpoint.pk)
+    assert statuses(checkpoint) == [Status.FAILED, Status.FAILED, Status.RENDERED]
+    messages = list(checkpoint.test_renders.order_by("priority").values_list("message", flat=True))
+    assert "steps is 0" in messages[0]
+    assert "no file for the LoRA" in messages[1]
+    assert EpochResult.objects.get().num_test_images == 1
+
+
+def test_an_altered_file_is_refused_before_anything_is_drawn(checkpoint):
+    suite.queue(checkpoint, "quick")
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-1] + b"\x01")
+    tasks.render_checkpoint(checkpoint.pk)
+    render = checkpoint.test_renders.get()
+    assert render.status == Status.FAILED
+    assert "was altered" in render.message
+
+
+def test_pictures_that_fail_in_a_batch_are_drawn_one_by_one(checkpoint, monkeypatch):
+    draw = Renderer.render
+
+    def too_much_at_once(renderer, requests, paths):
+        if len(requests) > 1:
+            raise RuntimeError("the device is full")
+        return draw(renderer, requests, paths)
+
+    monkeypatch.setattr(Renderer, "render", too_much_at_once)
+    suite.queue(checkpoint, "medium")
+    rendering.render_rows(
+        TestRender.objects.all(), list(checkpoint.test_renders.values_list("pk", flat=True)), paths_of(checkpoint)
+    )
+    assert set(statuses(checkpoint)) == {Status.RENDERED}
+
+
+def test_a_full_disk_puts_the_row_back_until_its_attempts_are_spent(checkpoint, monkeypatch):
+    def full(path, _content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(rendering, "write_whole", full)
+    suite.queue(checkpoint, "quick")
+    for attempt in range(1, ATTEMPTS + 1):
+        tasks.render_checkpoint(checkpoint.pk)
+        render = checkpoint.test_renders.get()
+        assert render.status == (Status.ERRORED if attempt == ATTEMPTS else Status.QUEUED)
+        assert "No space left on device" in render.message
+    assert (render.raw, render.finished) == ("", "")
+
+
+def test_a_cancelled_row_is_not_drawn(checkpoint):
+    suite.queue(checkpoint, "quick")
+    suite.cancel(checkpoint)
+    tasks.render_checkpoint(checkpoint.pk)
+    assert statuses(checkpoint) == [Status.CANCELLED]
+
+
+def test_a_lone_row_keeps_the_batch_class_that_it_asks_for(checkpoint):
+    suite.queue(checkpoint, "quick")
+    render = checkpoint.test_renders.get()
+    TestRender.objects.update(request=render.request | {"batch_class": 4})
+    tasks.render_checkpoint(checkpoint.pk)
+    assert checkpoint.test_renders.get().request["batch_class"] == 4
+
+
+def test_a_long_suite_makes_room_for_its_successor(checkpoint, settings):
+    suite.queue(checkpoint, "medium")
+    OrmQ.objects.all().delete()
+    settings.RENDER_TIMEOUT = 0.003
+    assert "more to come" in tasks.render_checkpoint(checkpoint.pk)
+    assert statuses(checkpoint).count(Status.RENDERED) == 1
+    assert OrmQ.objects.get().task["args"] == (checkpoint.pk,)
+
+
+def test_the_command_says_how_long_it_takes_then_draws_here(checkpoint):
+    out = StringIO()
+    call_command("test_epoch", checkpoint.run.run_name, "2", suite="quick", here=True, stdout=out)
+    said = out.getvalue().splitlines()
+    assert "1 picture, about 1 seconds (a first guess" in said[0]
+    assert said[-1].endswith(str(checkpoint.test_renders.get().finished_path))
+    with pytest.raises(CommandError, match="no epoch 9; it has 2"):
+        call_command("test_epoch", checkpoint.run.run_name, "9")
+
+
+def test_an_epoch_without_a_file_here_cannot_be_tested():
+    row = EpochResult.objects.create(training_run=make_checkpoint().run, epoch_number=9)
+    with pytest.raises(CommandError, match="adopt_files"):
+        call_command("test_epoch", row.training_run.run_name, "9")
+
+
+def test_the_comparison_sets_the_baseline_beside_the_epochs(checkpoint, tmp_path, django_assert_max_num_queries):
+    later = make_checkpoint(run=checkpoint.run, epoch=3)
+    suite.queue_baseline(base_for("miniature"))
+    suite.queue(checkpoint, "medium")
+    suite.queue(later, "quick")
+    tasks.render_checkpoint(checkpoint.pk)
+    with django_assert_max_num_queries(5):
+        found = comparison.compare(checkpoint.run)
+    assert [row.label for row in found.rows] == ["miniature without a LoRA", "epoch 2", "epoch 3"]
+    assert len(found.prompts) == len(found.rows[0].renders) == 6
+    drawn = [[bool(render and render.finished) for render in row.renders] for row in found.rows]
+    assert drawn == [[False] * 6, [True] * 3 + [False] * 3, [False] * 6]
+    assert found.rows[1].metrics["n_pictures"] == 3
+    out = StringIO()
+    call_command("compare", checkpoint.run.run_name, "2", sheet=tmp_path / "sheet.png", stdout=out)
+    assert "epoch 2: 3 of 6 pictures, background" in out.getvalue()
+    assert size_of(tmp_path / "sheet.png") == (6 * 104 + 8, 2 * 104 + 8)
+
+
+def test_every_finish_that_is_asked_for_exists(checkpoint):
+    assert suite.request_for(checkpoint, prompt="punk", seed=1).finish in FINISHES
