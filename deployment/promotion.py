@@ -22,6 +22,7 @@ from evaluation import verdicts
 from evaluation.models import EpochResult, ScoreEntry, TestRender
 from evaluation.renderjob import Status
 from evaluation.requests import request_for
+from evaluation.results import checkpoint_of
 from punklab.diffusion.base import BaseError
 from punklab.diffusion.request import RenderRequest
 from punklab.roles import PROMOTE
@@ -51,17 +52,6 @@ def blockers(epoch_result: EpochResult, words: CaptionVersion | None = None) -> 
         *_word_blockers(epoch_result, words),
         *(_checkpoint_blockers(checkpoint) if checkpoint else [_no_checkpoint(epoch_result)]),
     ]
-
-
-def checkpoint_of(epoch_result: EpochResult) -> Checkpoint | None:
-    """The file of that epoch; None when the lab only has its row."""
-    if epoch_result.training_run_id is None:
-        return None
-    return (
-        Checkpoint.objects.filter(run_id=epoch_result.training_run_id, epoch=epoch_result.epoch_number)
-        .select_related("run")
-        .first()
-    )
 
 
 def request_verification(epoch_result: EpochResult, *, by: User | None) -> Verification:
@@ -111,8 +101,7 @@ def promote(epoch_result: EpochResult, *, by: User | None, reason: str, words: C
     try:
         with transaction.atomic():
             row = EpochResult.objects.select_for_update().select_related(None).get(pk=epoch_result.pk)
-            if changed := [*_score_blockers(row), *_judgement_blockers(row, release.checkpoint)]:
-                raise PromotionError(changed)
+            _refuse_changed(row, release.checkpoint)
             put_live(release)
             _mark(row, release)
     except ReleaseError as error:
@@ -192,9 +181,13 @@ def _word_blockers(epoch_result: EpochResult, words: CaptionVersion | None) -> I
         )
 
 
-def _checkpoint_blockers(checkpoint: Checkpoint) -> Iterator[str]:
+def _live_blockers(checkpoint: Checkpoint) -> Iterator[str]:
     if Release.objects.filter(role=Release.Role.LIVE, retired_at=None, checkpoint=checkpoint).exists():
         yield "It is live already."
+
+
+def _checkpoint_blockers(checkpoint: Checkpoint) -> Iterator[str]:
+    yield from _live_blockers(checkpoint)
     if (fault := _file_fault(checkpoint)) is not None:
         yield fault
     render = verification.judged_render(checkpoint)
@@ -248,6 +241,13 @@ def _release_of(epoch_result: EpochResult, words: CaptionVersion | None) -> Rele
     assert render is not None
     request = RenderRequest.from_json(json.dumps(render.request))
     return drawn_like(request, checkpoint, words, vocabulary.of_version(words))
+
+
+def _refuse_changed(row: EpochResult, checkpoint: Checkpoint) -> None:
+    """What may have changed since the blockers were read, asked again of the locked row."""
+    changed = [*_score_blockers(row), *_judgement_blockers(row, checkpoint), *_live_blockers(checkpoint)]
+    if changed:
+        raise PromotionError(changed)
 
 
 def _mark(row: EpochResult, release: Release) -> None:

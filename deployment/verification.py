@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from deployment.models import Verification
@@ -80,9 +81,17 @@ def _drawn_alike(verification: Verification, judged: TestRender) -> bool:
 
 
 def _changed_share(first: Path | None, second: Path | None) -> float:
-    if first is None or second is None:
-        raise MissingPictureError("The picture's row names no file.")
-    one, other = (np.asarray(Image.open(path).convert("RGB")) for path in (first, second))
+    one, other = _cells(first), _cells(second)
     if one.shape != other.shape:
         return 1.0
     return float((ciede2000(to_lab(one), to_lab(other)) > TOLERATED_DIFFERENCE).mean())
+
+
+def _cells(path: Path | None) -> NDArray[np.uint8]:
+    if path is None:
+        raise MissingPictureError("The picture's row names no file.")
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise MissingPictureError(f"The picture {path} cannot be read: {error}.") from error

@@ -12,7 +12,7 @@ import numpy as np
 from deployment.traits import EXPRESSIONS, PLAIN, PUNKS, Option, Traits, fixed
 from punklab.diffusion import tokens
 from punklab.pixels.asked import Phrase, colour_words, phrases
-from punklab.pixels.colour import format_hex, parse_hex, passes_for, word_prototypes
+from punklab.pixels.colour import ciede2000, format_hex, parse_hex, passes_for, to_lab, word_prototypes
 from runs.models import Caption, CaptionVersion
 
 MOST = 24  # options of one kind
@@ -20,6 +20,7 @@ MOST_WORDS = 9
 MOST_LETTERS = 56
 KNOWN_AFTER = 3  # a word that so many captions use is no slip of the pen
 HAS_CODES = 0.5  # share of captions
+SAME_TONE = 20.0  # CIEDE2000
 
 _WORN = {
     "headwear": r"hats?|caps?|crown|tiara|beanie|headband|bandana|bow|flower|veil|beret|fedora|halo|cat ears",
@@ -147,13 +148,17 @@ def _same(kind: str, text: str) -> str:
 
 
 def _known_words(texts: Sequence[str]) -> frozenset[str]:
-    """Words that CLIP's vocabulary keeps whole, or that several captions use."""
+    """Words that CLIP's vocabulary keeps whole, that several captions use, or that name what is worn."""
     used: Counter[str] = Counter()
     for text in texts:
         used.update(set(re.findall(r"[a-z]+", text.lower())))
     words = sorted(used)
     counts = tokens.clip().count(words) if words else []
-    return frozenset(word for word, count in zip(words, counts, strict=True) if count == 1 or used[word] >= KNOWN_AFTER)
+    return frozenset(
+        word
+        for word, count in zip(words, counts, strict=True)
+        if count == 1 or used[word] >= KNOWN_AFTER or any(kind.fullmatch(word) for kind in _KIND.values())
+    )
 
 
 def _options(kind: str, found: dict[str, _Found]) -> tuple[Option, ...]:
@@ -189,10 +194,15 @@ def _swatch(word: str, codes: Sequence[str]) -> str | None:
 
 
 def _skin_swatch(found: _Found) -> tuple[str, ...]:
+    """The median of the captions' codes; of one or two only where they look like the word."""
     tone = next((_SKIN[word] for word in reversed(found.phrase.lower().split()) if word in _SKIN), None)
-    if len(found.codes) >= KNOWN_AFTER or (found.codes and tone is None):
-        return (format_hex(np.median([parse_hex(code) for code in found.codes], axis=0)),)
-    return (tone,) if tone else ()
+    if not found.codes:
+        return (tone,) if tone else ()
+    seen = np.median([parse_hex(code) for code in found.codes], axis=0)
+    if tone is None or len(found.codes) >= KNOWN_AFTER:
+        return (format_hex(seen),)
+    near = ciede2000(to_lab(seen), to_lab(parse_hex(tone))) < SAME_TONE
+    return (format_hex(seen) if near else tone,)
 
 
 def _lips(said: Counter[str], known: frozenset[str]) -> str:
