@@ -1,7 +1,7 @@
 """How long a caption check takes: `python -m runs.caption_bench`; exit status 1 when a number is missed.
 
-203 pairs of 512 pixels within 2 seconds, and a cost per pair that is the same for 200 as for 20,000 pairs. The pairs
-are made up, as many colours, words and codes in them as in the lab's own.
+203 pairs of 504 pixels within 2 seconds by the clock, and a cost per pair, in seconds of the processor, that is the
+same for 200 as for 20,000 pairs. The pairs are made up, as many colours, words and codes in them as in the lab's own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from runs.caption_checks import check
 from runs.caption_folder import read_folder
 
 MOST_SECONDS = 2.0
-# What "flat" may mean on a shared machine, where two equal runs differ by a third.
+# What "flat" may mean: caches and the collector make two equal runs differ by a third.
 MOST_RATIO = 1.5
 _FEW, _MANY = 200, 20_000
 _COLOURS = ("black", "dark brown", "light brown", "blonde", "red", "grey", "purple", "pale green", "blue", "teal")
@@ -36,9 +37,11 @@ def main() -> int:
     tokens.count(["warm"])
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        usual = _seconds(root / "usual", 203, factor=21)
-        few = min(_seconds(root / f"few{i}", _FEW, factor=1) for i in range(3)) / _FEW
-        many = _seconds(root / "many", _MANY, factor=1) / _MANY
+        _write_pairs(root / "usual", 203, factor=21)
+        _write_pairs(root / "many", _MANY, factor=1)
+        usual, _ = _check(root / "usual")
+        few = median(_check_few(root / f"few{i}", first=_MANY + i * _FEW) for i in range(5)) / _FEW
+        many = _check(root / "many")[1] / _MANY
     reached = [usual <= MOST_SECONDS, many / few <= MOST_RATIO]
     sys.stdout.write(f"203 pairs of 504 pixels: {usual:.2f} s (at most {MOST_SECONDS:.0f}) {_word(reached[0])}\n")
     sys.stdout.write(
@@ -48,17 +51,27 @@ def main() -> int:
     return 0 if all(reached) else 1
 
 
-def _seconds(folder: Path, count: int, factor: int) -> float:
+def _check_few(folder: Path, first: int) -> float:
+    """Other pairs each time, since what was seen before is remembered and costs less."""
+    _write_pairs(folder, _FEW, factor=1, first=first)
+    return _check(folder)[1]
+
+
+def _write_pairs(folder: Path, count: int, factor: int, first: int = 0) -> None:
     folder.mkdir()
-    chance = random.Random(count)  # noqa: S311 - made-up captions need no secrecy
-    for i in range(count):
+    chance = random.Random(first)  # noqa: S311 - made-up captions need no secrecy
+    for i in range(first, first + count):
         cells = _punk(i)
         enlarge(cells, factor).save(folder / f"punk_{i}.png", compress_level=1)
         (folder / f"punk_{i}.txt").write_text(_caption(cells, chance), encoding="utf-8")
-    start = time.perf_counter()
+
+
+def _check(folder: Path) -> tuple[float, float]:
+    """Seconds by the clock and of the processor to read and check a folder."""
+    clock, processor = time.perf_counter(), time.process_time()
     read = read_folder(folder)
     check([one.pair for one in read.pairs], read.problems)
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def _punk(seed: int) -> NDArray[np.uint8]:

@@ -17,8 +17,10 @@ NEAR = 5.0
 MOST = 27
 # The 95th percentile of the real punks' raw colours: up to here a picture is drawn, not rendered, and keeps its shades.
 DRAWN = 50
-# A lone cell inside one colour is that colour's noise up to this many times the merging distance.
+# A lone cell inside the background is its noise up to this many times the merging distance.
 _SPECK = 2.0
+# A colour is background when it has this share of the upper and side border.
+_BACKGROUND_SHARE = 0.15
 # Bounds that spare most pairs the long formula. Lightness is divided by at most 1.747. The rotation term takes at
 # most 0.867 of the rest, and chroma's divisor, the larger of the two, is at most 1 + 0.045 * 1.5 * chroma.
 _LIGHTNESS_WEIGHT = 1.75
@@ -31,7 +33,7 @@ def finish(image: Image.Image, *, merge: float = NEAR, most: int = MOST) -> Imag
 
     Colours nearer than `merge` (CIEDE2000) become one, the larger area's colour winning; then the nearest pairs go on
     merging until at most `most` colours are left. Nearness alone decides, never area: eyes and lips of two cells stay
-    as long as their colour is distinct. A lone cell that is a stray shade of all its neighbours becomes one of them. A picture with no more raw colours than real punks have is taken as drawn: it
+    as long as their colour is distinct. A lone stray shade in the background becomes background. A picture with no more raw colours than real punks have is taken as drawn: it
     loses only what the band does not allow.
     """
     return Image.fromarray(merge_colours(sample(image), merge=merge, most=most))
@@ -70,15 +72,22 @@ def group(
 
 
 def _without_specks(cells: NDArray[np.uint8], reach: float) -> NDArray[np.uint8]:
-    """The cells with each lone one taken into the colour that all its neighbours share, if that is nearer than `reach`."""
-    around = np.pad(cells, ((1, 1), (1, 1), (0, 0)), mode="reflect")
+    """The cells with each stray shade in the background made background.
+
+    Stray is a cell that has one background colour on three or four sides and is nearer to it than `reach`. Elsewhere
+    single cells are the artist's: hair has strands.
+    """
+    colours, which, _ = palette_of(cells)
+    border = np.concatenate([which[0], which[:, 0], which[:, -1]])
+    shares = np.bincount(border, minlength=len(colours)) / len(border)
+    around = np.pad(which, 1, mode="reflect")
     sides = np.stack([around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]])
-    enclosed = (sides == sides[0]).all(axis=(0, -1)) & (cells != sides[0]).any(axis=-1)
-    rows, columns = np.nonzero(enclosed)
-    near = ciede2000(to_lab(cells[rows, columns]), to_lab(sides[0][rows, columns])) < reach
-    cleaned = cells.copy()
-    cleaned[rows[near], columns[near]] = sides[0][rows[near], columns[near]]
-    return cleaned
+    cleaned = which.copy()
+    for background in np.flatnonzero(shares >= _BACKGROUND_SHARE):
+        near = ciede2000(to_lab(colours), to_lab(colours[background])) < reach
+        cleaned[((sides == background).sum(axis=0) >= 3) & near[which]] = background
+    solid: NDArray[np.uint8] = colours[cleaned]
+    return solid
 
 
 def _merge_pairs(

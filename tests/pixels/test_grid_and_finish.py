@@ -50,9 +50,11 @@ def test_palette_and_transparent_pictures_are_sampled_as_seen():
     assert tuple(seen[11, 9]) == EYE
 
 
-def test_a_picture_smaller_than_the_raster_is_refused_with_its_size():
+def test_a_picture_smaller_than_the_raster_and_a_factor_below_one_are_refused():
     with pytest.raises(ValueError, match="23x24"):
         sample(Image.new("RGB", (23, 24)))
+    with pytest.raises(ValueError, match="by 0"):
+        enlarge(punk(), 0)
 
 
 def test_the_lattice_score_tells_on_grid_from_off_grid():

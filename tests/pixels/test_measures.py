@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from punklab.pixels.asked import accessories, asked
-from punklab.pixels.colour import colour_word, parse_hex, passes_for, word_prototypes
+from punklab.pixels.colour import colour_word, parse_hex, passes_for, word_families, word_prototypes
 from punklab.pixels.finish import finish
 from punklab.pixels.grid import enlarge
 from punklab.pixels.measures import measure
@@ -54,6 +54,8 @@ def test_a_description_that_runs_on_over_a_comma_keeps_its_code_and_a_bow_in_the
     assert parts["hair"].words[:2] == ("dark brown", "black")
     assert parts["eyes"].words[0] == "medium brown"
     assert parts["eyes"].code is None
+    twice = asked("blue background, black hair, solid background (#0066ff), green background (#00ff00)")
+    assert twice["background"].code == "#0066ff"
 
 
 def test_colours_go_by_the_names_that_people_give_them():
@@ -64,6 +66,8 @@ def test_colours_go_by_the_names_that_people_give_them():
     assert not passes_for(parse_hex("#28c38e"), "blue")
     assert not passes_for(parse_hex("#28c38e"), "checkered")
     assert word_prototypes("checkered") == []
+    assert word_families("checkered") == frozenset()
+    assert word_families("seafoam") == {"green", "teal"}
 
 
 def test_regions_find_background_hair_and_face():
@@ -105,6 +109,9 @@ def test_nothing_asked_gives_no_verdict_and_a_flat_picture_gives_no_parts():
     flat = Image.new("RGB", (24, 24), (10, 120, 200))
     seen = measure(flat, flat, "a photo of a dog")
     assert (seen.background.matches, seen.hair.observed_hex, seen.suggested.prompt) == (None, None, None)
+    code_only = measure(flat, flat, "background (#0a78c8)"), measure(flat, flat, "background (#c80a0a)")
+    assert [seen.background.matches for seen in code_only] == [True, False]
+    assert measure(flat, flat, "solid background").background.matches is None
     with pytest.raises(ValueError, match="512"):
         measure(flat.resize((512, 512)), flat, "")
 
