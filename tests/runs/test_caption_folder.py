@@ -71,6 +71,7 @@ def test_pairs_of_any_size_and_pixel_format_are_read_from_a_folder_with_spaces(t
         (header_only(48, 24), "square"),
         (header_only(16, 16), "smaller"),
     ],
+    ids=["empty", "gif", "truncated", "animated", "huge", "oblong", "tiny"],
 )
 def test_a_picture_that_cannot_be_used_is_named_with_the_reason(tmp_path, content, said):
     pair(tmp_path, "good")
@@ -83,6 +84,7 @@ def test_a_picture_that_cannot_be_used_is_named_with_the_reason(tmp_path, conten
 @pytest.mark.parametrize(
     ("text", "said"),
     [(b" \n", "empty"), ("caf\u00e9 lips".encode("latin-1"), "0xe9 at position 3"), (b"li\0ps", "zero byte")],
+    ids=["empty", "latin-1", "zero byte"],
 )
 def test_a_caption_that_cannot_be_used_is_named_with_the_reason(tmp_path, text, said):
     pair(tmp_path, "bad", text=text)
@@ -115,6 +117,22 @@ def test_a_link_out_of_the_folder_is_not_followed_and_one_inside_is(tmp_path):
     assert "out of the folder" in found["leak.txt"]
     assert "leak.png" in found
     assert [one.pair.stem for one in read_folder(folder).pairs] == ["alias", "own"]
+
+
+def test_what_is_no_plain_file_is_never_opened(tmp_path):
+    pair(tmp_path, "good")
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nothing")
+    found = {file: detail for file, code, detail in problems(tmp_path) if code == "unreadable"}
+    assert set(found) == {"pipe.txt", "folder.png", "gone.txt"}
+    assert all("no file" in detail for detail in found.values())
+
+
+def test_a_file_larger_than_any_caption_is_not_read_whole(tmp_path):
+    pair(tmp_path, "long", text=b"lips, " * 20_000)
+    ((file, _, detail),) = problems(tmp_path)
+    assert (file, detail) == ("long.txt", "is larger than 65536 bytes")
 
 
 def test_other_picture_formats_and_names_that_collide_are_refused(tmp_path):

@@ -123,6 +123,20 @@ def test_a_failure_half_way_leaves_nothing_behind(folder, monkeypatch):
     assert not TrainingImage.objects.exists()
 
 
+def test_a_picture_that_changes_during_the_import_stops_it(folder, monkeypatch):
+    reading = "runs.caption_import._save_images"
+    save = import_captions.__globals__["_save_images"]
+
+    def change_then_save(pairs):
+        write_pair(folder, "lad_1", TEXT.format("brown"), 50)
+        return save(pairs)
+
+    monkeypatch.setattr(reading, change_then_save)
+    with pytest.raises(CommandError, match=r"lad_1\.png: changed while it was being imported"):
+        run("import_captions", folder, "--name", "v1")
+    assert not CaptionVersion.objects.exists()
+
+
 def test_a_version_of_the_labs_own_table_gets_its_captions_and_keeps_what_people_wrote(folder):
     CaptionVersion.objects.create(
         version_name="v1", directory_path="/Users/owner/v1", format_description="by hand", detail_level="minimal",
