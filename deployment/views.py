@@ -1,4 +1,7 @@
-"""The public pages: choose a punk, wait for it, have it. Queries: the form 1, an accepted wish 5, a permalink at most 2."""
+"""The public pages: choose a punk, wait for it, have it.
+
+Queries: the form 1, an accepted wish 5 in one transaction, a permalink and its status 1 or 2, a picture 1.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,12 @@ from punklab.pixels.grid import SIDE, enlarge
 
 SIZES = (24, 240, 480, 960)  # pixels: whole multiples of the 24x24
 FOREVER = "public, max-age=31536000, immutable"
+# What visitors hear; the row's own message names files and machines and is for the console.
+FAULTS = {
+    Status.FAILED: "The model that is live could not draw this one. Other choices may work.",
+    Status.ERRORED: "The lab's machine failed while it was being drawn. The lab can see why; please try again.",
+    Status.CANCELLED: "The lab took it off the queue before it was drawn.",
+}
 COME_BACK = 60  # seconds, when the queue is full
 
 
@@ -53,6 +62,7 @@ def punk(request: HttpRequest, key: UUID) -> HttpResponse:
         "release": row.release,
         "waits": waits,
         "text": _told(row) if waits else "",
+        "fault": FAULTS.get(row.status, ""),
         "picture_lost": row.status == Status.RENDERED and not _has_picture(row),
         "drawn": row.status == Status.RENDERED,
         "title": _title(row),

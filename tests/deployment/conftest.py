@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from django.conf import settings
@@ -24,6 +24,14 @@ CAPTIONS = (
     "brown eyes (#663300), pink lips (#f07090), neutral expression, dark skin (#69412d), solid blue background (#0066ff)",
 )
 CHOICES = {"punk": "lady", "hair": "long red hair", "headwear": "golden crown", "background": "green background"}
+
+Value = TypeVar("Value")
+
+
+def there(value: Value | None) -> Value:
+    """What must be there in this test."""
+    assert value is not None
+    return value
 
 
 def make_words(name: str = "words_v1") -> CaptionVersion:
@@ -66,7 +74,7 @@ def make_promotable(*, words: str = "words_v1", **scores: Any) -> EpochResult:
     values = {"visual_quality_score": 9, "style_match_score": 8, "prompt_adherence_score": 9}
     result = EpochResult.objects.create(training_run=checkpoint.run, epoch_number=3, **(values | scores))
     render = make_test_render(checkpoint)
-    png = render.finished_path.read_bytes()
+    png = there(render.finished_path).read_bytes()
     Verification.objects.create(
         test_render=render,
         request=render.request,

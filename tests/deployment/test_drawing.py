@@ -19,7 +19,7 @@ from evaluation.tasks import render_checkpoint
 from punklab.diffusion.renderer import request_of
 from punklab.diffusion.request import RenderRequest
 from runs.models import Checkpoint
-from tests.deployment.conftest import CHOICES, make_words
+from tests.deployment.conftest import CHOICES, make_words, there
 from tests.factories import make_checkpoint, make_run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.diffusion]
@@ -31,7 +31,7 @@ def judged():
     checkpoint = make_checkpoint(run=make_run(caption_version=make_words().version_name), epoch=2)
     suite.queue(checkpoint, "quick")
     render_checkpoint(checkpoint.pk)
-    result = scoring.find_epoch(checkpoint.run.run_name, 2)
+    result = scoring.find_epoch(there(checkpoint.run).run_name, 2)
     return scoring.score(result, 9, 9, 8, by=None, issues=[])
 
 
@@ -40,15 +40,15 @@ def test_a_wish_is_drawn_as_asked_and_delivering_it_twice_changes_nothing(live):
     tasks.draw(row.pk)
     row.refresh_from_db()
     assert row.status == Status.RENDERED, row.message
-    with Image.open(row.finished_path) as picture:
+    with Image.open(there(row.finished_path)) as picture:
         assert picture.size == (24, 24)
-    request = request_of(row.finished_path)
+    request = request_of(there(row.finished_path))
     assert request == RenderRequest.from_json(json.dumps(row.request))
     assert (request.prompt, request.seed, request.batch_class) == (row.prompt, 7, 1)
-    before = (row.ended_at, row.finished_path.read_bytes())
+    before = (row.ended_at, there(row.finished_path).read_bytes())
     tasks.draw(row.pk)
     row.refresh_from_db()
-    assert (row.ended_at, row.finished_path.read_bytes()) == before
+    assert (row.ended_at, there(row.finished_path).read_bytes()) == before
 
 
 def test_the_same_wish_with_the_same_seed_gives_the_same_bytes(live):
@@ -56,7 +56,7 @@ def test_the_same_wish_with_the_same_seed_gives_the_same_bytes(live):
     for row in rows:
         tasks.draw(row.pk)
         row.refresh_from_db()
-    first, other, again = (row.finished_path.read_bytes() for row in rows)
+    first, other, again = (there(row.finished_path).read_bytes() for row in rows)
     assert first == again
     assert first != other
 
@@ -86,9 +86,9 @@ def test_an_epoch_whose_picture_comes_out_the_same_is_promoted_and_draws(judged)
 
 def test_a_picture_that_comes_out_otherwise_is_told(judged):
     render = TestRender.objects.get()
-    picture = Image.open(render.finished_path).convert("RGB")
+    picture = Image.open(there(render.finished_path)).convert("RGB")
     picture.putpixel((3, 3), (1, 2, 3))
-    picture.save(render.finished_path)
+    picture.save(there(render.finished_path))
     row = request_verification(judged, by=None)
     tasks.verify(row.pk)
     row.refresh_from_db()
@@ -99,7 +99,7 @@ def test_a_picture_that_comes_out_otherwise_is_told(judged):
 def test_the_command_verifies_by_itself_and_says_what_is_live(judged):
     out = StringIO()
     call_command("promote", judged.training_run.run_name, "2", reason="best so far", stdout=out)
-    release = Release.objects.live()
+    release = there(Release.objects.live())
     assert f"Release {release.pk} is live" in out.getvalue()
     assert Verification.objects.get().matches
     assert not OrmQ.objects.filter(key="tests", payload__contains="verify").exists()
@@ -107,9 +107,10 @@ def test_the_command_verifies_by_itself_and_says_what_is_live(judged):
 
 def test_the_command_refuses_a_file_that_was_altered_after_judging(judged):
     checkpoint = Checkpoint.objects.get(epoch=2)
-    data = bytearray(checkpoint.path.read_bytes())
+    path = there(checkpoint.path)
+    data = bytearray(path.read_bytes())
     data[-1] ^= 1
-    checkpoint.path.write_bytes(data)
+    path.write_bytes(data)
     with pytest.raises(CommandError) as refused:
         call_command("promote", judged.training_run.run_name, "2", reason="please", stdout=StringIO())
     assert "altered" in str(refused.value)

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django_q.models import OrmQ
 
 from deployment import promotion, verification
@@ -20,7 +20,7 @@ from evaluation.requests import request_for
 from runs.bases import base_for
 from runs.checkpoints import base_alone
 from runs.models import Checkpoint, TrainingJob, TrainingRun
-from tests.deployment.conftest import make_promotable, make_words, write_picture
+from tests.deployment.conftest import make_promotable, make_words, there, write_picture
 from tests.factories import make_job, make_user
 
 pytestmark = pytest.mark.django_db
@@ -65,8 +65,8 @@ def test_promotion_marks_epoch_and_run_together_and_appends_to_their_notes(epoch
     assert (epoch.production_ready, epoch.verdict) == (True, "best")
     assert (run.production_ready, run.best_epoch, run.quality_score, run.overall_verdict) == (True, 3, 8, "success")
     assert run.status == "completed"
-    assert run.notes.startswith("trained overnight\n")
-    assert run.notes.endswith("epoch 3 promoted by the command line: clean backgrounds")
+    assert there(run.notes).startswith("trained overnight\n")
+    assert there(run.notes).endswith("epoch 3 promoted by the command line: clean backgrounds")
     assert "clean backgrounds" in epoch.notes
 
 
@@ -91,7 +91,7 @@ def test_all_blockers_are_told_at_once(epoch):
         observations="Auto-scored by a script",
     )
     Verification.objects.all().delete()
-    Checkpoint.objects.get().path.unlink()
+    there(Checkpoint.objects.get().path).unlink()
     epoch.refresh_from_db()
     with pytest.raises(PromotionError) as refused:
         promote(epoch, by=None, reason=" ")
@@ -119,7 +119,8 @@ def test_a_persons_scores_after_the_scripts_count(epoch):
 
 def test_an_altered_file_is_refused_with_both_sums(epoch):
     checkpoint = Checkpoint.objects.get()
-    checkpoint.path.write_bytes(checkpoint.path.read_bytes() + b"x")
+    path = there(checkpoint.path)
+    path.write_bytes(path.read_bytes() + b"x")
     blocker = only(blockers(epoch))
     assert "altered" in blocker
     assert checkpoint.sha256[:12] in blocker
@@ -143,6 +144,21 @@ def test_a_lora_for_another_base_is_refused(epoch, run, said):
     TrainingRun.objects.update(**run)
     epoch = EpochResult.objects.get()
     assert said in only(blockers(epoch))
+
+
+def test_a_base_that_is_not_on_this_machine_is_told(epoch, settings):
+    settings.BASE_MODEL_FOLDER = "/nowhere"
+    assert any("/nowhere" in blocker for blocker in blockers(epoch))
+
+
+def test_a_row_without_a_run_cannot_be_promoted():
+    lost = EpochResult.objects.create(epoch_number=1)
+    assert any("no training run" in blocker for blocker in blockers(lost))
+
+
+def test_a_checkpoint_whose_file_was_never_kept_is_refused(epoch):
+    Checkpoint.objects.update(file="")
+    assert only(blockers(epoch)) == "It has no LoRA file."
 
 
 def test_a_live_epoch_is_not_promoted_twice(epoch):
@@ -193,7 +209,7 @@ def test_a_verification_is_queued_once_for_the_tests_cluster(epoch, settings):
 
 
 def test_a_verification_needs_the_judged_picture(epoch):
-    TestRender.objects.get().finished_path.unlink()
+    there(TestRender.objects.get().finished_path).unlink()
     with pytest.raises(PromotionError, match="cannot be read"):
         request_verification(epoch, by=None)
 
@@ -296,6 +312,13 @@ def test_the_slower_of_two_gets_a_clear_error_and_changes_nothing(epoch, monkeyp
     with pytest.raises(PromotionError, match="very moment"):
         promote(epoch, by=None, reason="too late")
     assert not TrainingRun.objects.get().production_ready
+
+
+def test_other_faults_of_the_database_are_not_called_a_race():
+    release = drawn_by_base(make_words())
+    release.scheduler = None
+    with pytest.raises(IntegrityError):
+        put_live(release)
 
 
 def test_the_command_prints_every_blocker(epoch):
