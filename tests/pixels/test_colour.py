@@ -52,7 +52,7 @@ def test_ciede2000_gives_the_published_differences_in_both_directions():
 
 def test_srgb_becomes_cielab_and_oklab_with_the_known_values():
     lab = to_lab([[255, 255, 255], [255, 0, 0], [0, 0, 0]])
-    assert np.allclose(lab, [[100, 0, 0], [53.24, 80.09, 67.20], [0, 0, 0]], atol=0.02)
+    assert np.allclose(lab, np.array([[100.0, 0, 0], [53.24, 80.09, 67.20], [0, 0, 0]]), atol=0.02)
     assert np.allclose(to_oklab([255, 0, 0]), [0.62796, 0.22486, 0.12585], atol=1e-4)
 
 

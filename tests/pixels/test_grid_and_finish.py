@@ -61,9 +61,9 @@ def test_the_lattice_score_tells_on_grid_from_off_grid():
     cells = np.random.default_rng(1).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     assert lattice_score(enlarge(cells, 1)) is None
     assert lattice_score(enlarge(cells, 16)) == 1.0
-    assert lattice_score(rendered(punk(), 512)) > 0.5
+    assert (lattice_score(rendered(punk(), 512)) or 0) > 0.5
     smooth = Image.fromarray(cells).resize((512, 512), Image.Resampling.BICUBIC)
-    assert lattice_score(smooth) < 0.5
+    assert (lattice_score(smooth) or 1) < 0.5
     shifted = Image.fromarray(np.roll(np.asarray(enlarge(cells, 16)), 8, axis=(0, 1)))
     assert lattice_score(shifted) == -1.0
     assert lattice_score(Image.new("RGB", (512, 512), "teal")) == 0.0

@@ -56,6 +56,8 @@ def test_pairs_of_any_size_and_pixel_format_are_read_from_a_folder_with_spaces(t
     assert read.problems == []
     assert [(one.pair.stem, one.width) for one in read.pairs] == [("a b", 24), ("c", 512), ("d", 96)]
     first, second, _ = (one.pair.cells for one in read.pairs)
+    assert first is not None
+    assert second is not None
     assert np.array_equal(first, second)
     assert read.pairs[0].pair.text == CAPTION
 
