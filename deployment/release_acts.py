@@ -62,5 +62,4 @@ PROMOTE_EPOCH = Act(
     errors=_ERRORS,
     form=PromoteForm,
     offered=_has_run,
-    is_grave=True,
 )

@@ -169,12 +169,12 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
         drawn: list[PromptTestResult] = result.drawn  # type: ignore[attr-defined]
         return render_thumbnail(drawn[0].render) if drawn else ""
 
-    @admin.display(description="visual, style, prompt")
+    @admin.display(description="scores")
     def scores(self, result: EpochResult) -> str:
         if result.average is None:
             return "–"
         given = ", ".join(str(getattr(result, name)) for name in EpochResult.SCORES)
-        return f"{given} (average {result.average:.1f})"
+        return f"{given} ({result.average:.1f})"
 
     @admin.display(description="verdict", ordering="verdict")
     def verdict_badge(self, result: EpochResult) -> SafeString | str:

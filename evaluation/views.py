@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -40,14 +39,11 @@ _OURS = {"render", "raw", "adopted"}
 
 @require_safe
 @permission_required(VIEW, raise_exception=True)
-def picture(request: HttpRequest, kind: str, pk: int, index: int) -> HttpResponseBase:
+def picture(request: HttpRequest, kind: str, pk: int, index: int) -> HttpResponse:
     """A picture that a row names, where it lies in this site's storage."""
     if kind not in _PATHS:
         raise Http404(f"There are no pictures of the kind {kind!r}.")
-    file = pictures.stored(_PATHS[kind](pk, index))
-    if file is None:
-        raise Http404("The picture is not on this machine.")
-    response = pictures.from_file(file)
+    response = pictures.from_row(_PATHS[kind](pk, index))
     if kind not in _OURS:
         response["Cache-Control"] = "private, no-cache"
     return response

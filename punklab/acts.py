@@ -81,7 +81,7 @@ class ActsAdmin(_Admin):
             raise Http404(f"There is no {act_name!r} for {self.opts.verbose_name} {pk}.")
         if not request.user.has_perm(act.permission):
             raise PermissionDenied(f"This needs the role {role_for(act.permission)}.")
-        form = act.form(request.POST or None, initial=act.initial(row))
+        form = act.form(request.POST if request.method == "POST" else None, initial=act.initial(row))
         blockers = list(act.blockers(row))
         if request.method == "POST" and not blockers and form.is_valid() and self._done(request, act, row, form):
             return HttpResponseRedirect(self._page_of(row))
@@ -96,6 +96,7 @@ class ActsAdmin(_Admin):
             "blockers": blockers,
             "form": form,
             "back": self._page_of(row),
+            "others": [offer for offer in self.offers(request, row) if offer["name"] != act.name],
         }
         return TemplateResponse(request, "admin/act.html", context)
 

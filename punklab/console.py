@@ -40,6 +40,14 @@ class ConsoleSite(admin.AdminSite):
     index_title = "The lab"
     index_template = "admin/console_index.html"
 
+    # In the order in which work reaches the public.
+    apps = ("runs", "evaluation", "deployment", "django_q")
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the apps with the lab's own first."""
+        found = super().get_app_list(request, app_label)
+        return sorted(found, key=lambda app: self.apps.index(app["app_label"]) if app["app_label"] in self.apps else 9)
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         sees = request.user.has_perm("runs.view_trainingrun")
         facts = {"overview": overview(), "needs": needs(), "live": Release.objects.live()} if sees else {}

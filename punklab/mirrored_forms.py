@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.http import HttpRequest
+from django.utils.text import capfirst
 
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
@@ -48,10 +49,11 @@ class LinesField(forms.CharField):
         return "\n".join(item or "" for item in value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
-        return [line.strip() for line in str(value or "").splitlines() if line.strip()] or None
+        lines = value if isinstance(value, list) else str(value or "").splitlines()
+        return [line.strip() for line in lines if line and line.strip()] or None
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return _lines(self.prepare_value(initial)) != _lines(data)
+        return bool(self.to_python(initial) != self.to_python(data))
 
 
 class PrettyJSON(forms.JSONField):
@@ -74,6 +76,8 @@ class MirroredForm(_Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
+            # What was on the page when it was opened, to tell a person's change from one that came meanwhile.
+            field.show_hidden_initial = bool(self.instance.pk)
             value = getattr(self.instance, name, None)
             if self.instance.pk and value in (None, ""):
                 field.required = False
@@ -97,7 +101,8 @@ class MirroredAdmin(_Admin):
     def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         """Return the form field that keeps what the column holds."""
         if isinstance(db_field, ArrayField):
-            return db_field.formfield(form_class=LinesField, widget=_textarea(3), help_text="one a line")
+            label = capfirst(db_field.verbose_name)
+            return LinesField(required=not db_field.blank, label=label, widget=_textarea(3), help_text="One a line.")
         if isinstance(db_field, models.JSONField):
             return db_field.formfield(form_class=PrettyJSON, widget=_textarea(6))
         if isinstance(db_field, models.TextField):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.conf import settings
-from django.http import FileResponse, HttpResponse
-from django.http.response import HttpResponseBase
+from django.http import Http404, HttpResponse
 
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 
@@ -21,17 +20,18 @@ def stored(path: str | None) -> Path | None:
     return file if known and file.is_file() else None
 
 
-def from_file(file: Path) -> HttpResponseBase:
-    """Answer with a picture file that never changes."""
-    return _kept(FileResponse(file.open("rb"), content_type=_TYPES[file.suffix.lower()]))
+def from_row(path: str | None) -> HttpResponse:
+    """Answer with the picture that a row names. Raises Http404 where it is not in this site's storage."""
+    file = stored(path)
+    if file is None:
+        raise Http404("The picture is not on this machine.")
+    try:
+        return kept(file.read_bytes(), _TYPES[file.suffix.lower()])
+    except OSError as error:
+        raise Http404(f"The picture cannot be read: {error.strerror}.") from error
 
 
-def from_bytes(png: bytes) -> HttpResponseBase:
-    """Answer with a PNG that never changes."""
-    return _kept(HttpResponse(png, content_type="image/png"))
-
-
-def _kept(response: HttpResponseBase) -> HttpResponseBase:
-    response["Cache-Control"] = "private, max-age=31536000, immutable"
-    response["Content-Disposition"] = "inline"
-    return response
+def kept(data: bytes, content_type: str = "image/png") -> HttpResponse:
+    """Answer with a picture that never changes: a browser asks for it once."""
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Disposition": "inline"}
+    return HttpResponse(data, content_type=content_type, headers=headers)

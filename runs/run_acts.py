@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -16,15 +17,17 @@ from django.urls import reverse
 from punklab.acts import Act
 from punklab.roles import OPERATOR, TRAIN
 from runs import training
+from runs.config import parameters_of, write_config
 from runs.forms import CloseRunForm, CreateRunForm
-from runs.models import TrainingRun
+from runs.models import CaptionVersion, TrainingRun
+from runs.package import REPEATS
 
 
 def create_run_view(console: ModelAdmin[TrainingRun], request: HttpRequest) -> HttpResponse:
     """Ask for name, captions and config; create the run on POST."""
     if not console.has_add_permission(request):
         raise PermissionDenied(f"Creating a run needs the role {OPERATOR}.")
-    form = CreateRunForm(request.POST or None)
+    form = CreateRunForm(request.POST if request.method == "POST" else None, initial=_like(request.GET.get("like", "")))
     if request.method == "POST" and form.is_valid():
         assert isinstance(request.user, User)
         given = form.cleaned_data
@@ -48,10 +51,24 @@ def create_run_view(console: ModelAdmin[TrainingRun], request: HttpRequest) -> H
         "opts": console.opts,
         "form": form,
         "act": {"label": "Create run"},
-        "question": f"A run of the base model in the settings is one of {settings.BASE_MODEL}.",
+        "question": f"Nothing runs before you start it. This site's base model: {settings.BASE_MODEL}.",
         "back": reverse("admin:runs_trainingrun_changelist"),
     }
     return TemplateResponse(request, "admin/act.html", context)
+
+
+def _like(pk: str) -> dict[str, Any]:
+    """Return captions, base and config of an existing run, to change a thing or two; nothing where there is none."""
+    run = TrainingRun.objects.filter(pk=pk).first() if pk.isdecimal() else None
+    if run is None:
+        return {}
+    values = parameters_of(model_to_dict(run) | {"all_parameters": run.all_parameters or {}})
+    values.pop(REPEATS, None)  # ours, not kohya's
+    return {
+        "captions": CaptionVersion.objects.filter(version_name=run.caption_version).first(),
+        "base": run.base_model,
+        "config_text": write_config(values),
+    }
 
 
 def _start(run: TrainingRun, by: User, _: dict[str, Any]) -> str:

@@ -1,0 +1,202 @@
+"""Many rows in every table that the console lists, for the tests and the bench of its lists."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule, Task
+from django_q.signing import SignedPackage
+
+from deployment.models import Generation, Release, Verification
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestPrompt, TestRender
+from evaluation.renderjob import Status
+from punklab import roles
+from runs.models import AdoptedPicture, Caption, CaptionVersion, Checkpoint, TrainingImage, TrainingJob, TrainingRun
+
+MOST_QUERIES = 12
+STATUSES = (Status.RENDERED, Status.QUEUED, Status.FAILED)
+
+
+def fill(n: int, *, start: int = 0) -> None:
+    """Put `n` related rows, numbered from `start`, into every table of the console."""
+    numbers, now = range(start, start + n), timezone.now()
+    people = User.objects.bulk_create(User(username=f"person-{i}", is_staff=True) for i in numbers)
+    _training(numbers, people)
+    _judging(numbers, people)
+    _public(numbers, people)
+    Group.objects.bulk_create(Group(name=f"group-{i}") for i in numbers)
+    Task.objects.bulk_create(
+        Task(
+            id=f"{i:032x}",
+            name=f"task-{i}",
+            func="evaluation.tasks.render_checkpoint",
+            started=now - timedelta(hours=i),
+            stopped=now,
+            success=bool(i % 2),
+            result="a sentence",
+            cluster="tests",
+        )
+        for i in numbers
+    )
+    payload = SignedPackage.dumps({"id": "a", "name": "a", "func": "runs.tasks.launch", "args": (), "kwargs": {}})
+    OrmQ.objects.bulk_create(OrmQ(key="punklab", payload=payload, lock=now) for _ in numbers)
+    Schedule.objects.bulk_create(Schedule(func="runs.tasks.reconcile", name=f"schedule-{i}") for i in numbers)
+
+
+def _training(numbers: range, people: list[User]) -> None:
+    words = ("completed", "in_progress", "failed")
+    runs = TrainingRun.objects.bulk_create(
+        TrainingRun(
+            run_name=f"run-{i}",
+            run_date=timezone.now() - timedelta(days=i),
+            status=words[i % 3],
+            base_model="miniature",
+            model_type="other",
+            overall_verdict=("success", "failure")[i % 2],
+            caption_version=f"version-{i}",
+        )
+        for i in numbers
+    )
+    versions = CaptionVersion.objects.bulk_create(CaptionVersion(version_name=f"version-{i}") for i in numbers)
+    images = TrainingImage.objects.bulk_create(
+        TrainingImage(sha256=_sha256("image", i), png=b"png", width=24, height=24) for i in numbers
+    )
+    Caption.objects.bulk_create(
+        Caption(version=version, image=image, stem=f"lady_{i}", text="a lady")
+        for i, version, image in zip(numbers, versions, images, strict=True)
+    )
+    TrainingJob.objects.bulk_create(
+        TrainingJob(
+            run=run, by=person, status="finished", config="", folder=f"training/{run.pk}", total_steps=10, step=5
+        )
+        for run, person in zip(runs, people, strict=True)
+    )
+    Checkpoint.objects.bulk_create(
+        Checkpoint(
+            run=run,
+            epoch=1,
+            file=f"{i}.safetensors",
+            sha256=_sha256("lora", i),
+            base_model="miniature",
+            source="trained",
+        )
+        for i, run in zip(numbers, runs, strict=True)
+    )
+    AdoptedPicture.objects.bulk_create(
+        AdoptedPicture(
+            run=run, epoch=1, file=f"{i}.png", original_name=f"{i}.png", sha256=_sha256("past", i), width=24, height=24
+        )
+        for i, run in zip(numbers, runs, strict=True)
+    )
+
+
+def _judging(numbers: range, people: list[User]) -> None:
+    runs = list(TrainingRun.objects.filter(run_name__in=[f"run-{i}" for i in numbers]))
+    checkpoints = list(Checkpoint.objects.filter(run__in=runs))
+    results = EpochResult.objects.bulk_create(
+        EpochResult(
+            training_run=run,
+            epoch_number=1,
+            num_test_images=1,
+            verdict=("best", "skip")[i % 2],
+            **dict.fromkeys(EpochResult.SCORES, i % 11),
+        )
+        for i, run in zip(numbers, runs, strict=True)
+    )
+    prompts = TestPrompt.objects.bulk_create(
+        TestPrompt(prompt_name=f"prompt-{i}", prompt_text="a punk") for i in numbers
+    )
+    SuitePrompt.objects.bulk_create(
+        SuitePrompt(test_prompt=prompt, position=1000 + i) for i, prompt in zip(numbers, prompts, strict=True)
+    )
+    tested = PromptTestResult.objects.bulk_create(
+        PromptTestResult(epoch_result=result, test_prompt=prompt, image_path="/far/away.png", passed=True)
+        for result, prompt in zip(results, prompts, strict=True)
+    )
+    TestRender.objects.bulk_create(
+        TestRender(
+            checkpoint=checkpoint,
+            test_prompt=prompt,
+            result=result,
+            digest=_sha256("request", i),
+            status=STATUSES[i % 3],
+            finished=f"{i}.png",
+            request={"prompt": "a punk"},
+            device="cpu",
+        )
+        for i, checkpoint, prompt, result in zip(numbers, checkpoints, prompts, tested, strict=True)
+    )
+    ScoreEntry.objects.bulk_create(
+        ScoreEntry(epoch_result=result, source="person", by=person, **dict.fromkeys(EpochResult.SCORES, 8))
+        for result, person in zip(results, people, strict=True)
+    )
+
+
+def _public(numbers: range, people: list[User]) -> None:
+    checkpoints = list(Checkpoint.objects.filter(run__run_name__in=[f"run-{i}" for i in numbers]))
+    renders = list(TestRender.objects.filter(checkpoint__in=checkpoints))
+    releases = Release.objects.bulk_create(
+        Release(
+            checkpoint=checkpoint,
+            by=person,
+            retired_at=timezone.now(),
+            reason="a test",
+            steps=20,
+            guidance=7.0,
+            scheduler="dpm",
+            size=96,
+            max_token_length=225,
+        )
+        for checkpoint, person in zip(checkpoints, people, strict=True)
+    )
+    Generation.objects.bulk_create(
+        Generation(
+            release=release, key=UUID(int=i), prompt="a punk", seed=i, status=STATUSES[i % 3], request={}, device="cpu"
+        )
+        for i, release in zip(numbers, releases, strict=True)
+    )
+    Verification.objects.bulk_create(
+        Verification(test_render=render, by=person, expected_sha256=_sha256("v", i), status=STATUSES[i % 3], request={})
+        for i, render, person in zip(numbers, renders, people, strict=True)
+    )
+
+
+def _sha256(kind: str, number: int) -> str:
+    return hashlib.sha256(f"{kind} {number}".encode()).hexdigest()
+
+
+def publisher() -> Client:
+    """A browser in which somebody with every role, but no administrator, is logged in; sees people and groups too."""
+    user = User.objects.create_user("the-publisher", is_staff=True)
+    user.groups.add(Group.objects.get(name=roles.PUBLISHER))
+    client = Client(SERVER_NAME="localhost")
+    client.force_login(user)
+    return client
+
+
+def lists() -> Iterator[tuple[str, str]]:
+    """Name and address of the console's first page and of each of its lists."""
+    yield "first page", reverse("admin:index")
+    for model in admin.site._registry:
+        if model._meta.app_label != "auth":
+            label = f"{model._meta.app_label}_{model._meta.model_name}"
+            yield label, reverse(f"admin:{label}_changelist")
+
+
+def count_queries(client: Client, address: str) -> tuple[int, Any]:
+    """How many queries the page takes, and the page."""
+    with CaptureQueriesContext(connection) as queries:
+        page = client.get(address)
+    assert page.status_code == 200, f"{address}: {page.status_code}"
+    return len(queries), page
