@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ def processes(transactional_db: None, storage: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LOG_LEVEL", "INFO")
     yield
     for child in psutil.Process(os.getpid()).children():
-        if "run_training" in child.cmdline():
-            child.kill()
-            child.wait()
+        with suppress(psutil.Error):  # one that has ended by itself
+            if "run_training" in child.cmdline():
+                child.kill()
+                child.wait()
 
 
 @pytest.fixture

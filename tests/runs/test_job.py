@@ -23,9 +23,10 @@ from tests.factories import CONFIG, make_caption_version, make_job, make_run
 Status = TrainingJob.Status
 
 
-def planned(epochs: int = 2, name: str = "neon") -> TrainingRun:
+def planned(epochs: int = 2, repeats: int = 1, name: str = "neon") -> TrainingRun:
+    """Four pictures in batches of two: two steps an epoch for each repeat."""
     config = CONFIG.replace("max_train_epochs = 2", f"max_train_epochs = {epochs}")
-    return create_run(name, captions=make_caption_version(), config_text=config)
+    return create_run(name, captions=make_caption_version(), config_text=config, repeats=repeats)
 
 
 def stepped(job: TrainingJob) -> Callable[[], bool]:
@@ -76,7 +77,7 @@ def test_a_job_trains_registers_each_epoch_and_fills_the_runs_columns():
 
 @pytest.mark.diffusion
 def test_a_training_killed_at_any_moment_goes_on_to_the_same_weights(processes, eventually, ended):
-    whole, torn = new_job(planned(3, "whole")), new_job(planned(3, "torn"))
+    whole, torn = new_job(planned(3, name="whole")), new_job(planned(3, name="torn"))
     for job in (whole, torn):
         assert tasks.launch(job.pk) == f"Job {job.pk} was started."
     eventually(stepped(torn), job=torn)
@@ -95,7 +96,7 @@ def test_a_training_killed_at_any_moment_goes_on_to_the_same_weights(processes, 
 
 @pytest.mark.diffusion
 def test_cancelling_ends_a_running_process_and_keeps_its_state(processes, eventually, ended):
-    job = new_job(planned(500))
+    job = new_job(planned(2, repeats=500))
     tasks.launch(job.pk)
     eventually(stepped(job), job=job)
     cancel(job.run)
@@ -110,7 +111,7 @@ def test_cancelling_ends_a_running_process_and_keeps_its_state(processes, eventu
 @pytest.mark.diffusion
 @pytest.mark.django_db(transaction=True)
 def test_a_stopped_job_is_queued_again_and_ends_where_it_would_have(eventually):
-    job = new_job(planned(40))
+    job = new_job(planned(2, repeats=8))
     process = JobProcess(job)
     process.EVERY = 0.05
     with Meanwhile(lambda: (eventually(stepped(job), job=job), process.stop())):
@@ -118,17 +119,17 @@ def test_a_stopped_job_is_queued_again_and_ends_where_it_would_have(eventually):
     job.refresh_from_db()
     assert "goes on from there" in sentence
     assert (job.status, job.attempts, job.pid) == (Status.QUEUED, 0, None)
-    assert 0 < job.step < 80
+    assert 0 < job.step < 32
     JobProcess(job).carry_out()
     job.refresh_from_db()
-    assert (job.status, job.step) == (Status.FINISHED, 80)
-    assert job.run.checkpoints.count() == 40
+    assert (job.status, job.step) == (Status.FINISHED, 32)
+    assert job.run.checkpoints.count() == 2
 
 
 @pytest.mark.diffusion
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_goes_away_and_comes_back_does_not_end_the_training(eventually, caplog):
-    job = new_job(planned(10))
+    job = new_job(planned(3, repeats=5))
     process = JobProcess(job)
     process.EVERY = 0.05
     values = connection.get_connection_params()
@@ -149,7 +150,7 @@ def test_a_database_that_goes_away_and_comes_back_does_not_end_the_training(even
     job.refresh_from_db()
     assert "the database is away" in caplog.text
     assert job.status == Status.FINISHED
-    assert [each.epoch for each in job.run.checkpoints.order_by("epoch")] == list(range(1, 11))
+    assert [each.epoch for each in job.run.checkpoints.order_by("epoch")] == [1, 2, 3]
 
 
 @pytest.mark.diffusion
