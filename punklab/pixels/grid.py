@@ -57,13 +57,13 @@ def enlarge(cells: NDArray[np.uint8], factor: int) -> Image.Image:
 
 
 def lattice_score(image: Image.Image, n: int = SIDE) -> float | None:
-    """How well an n by n raster fits, -1 to 1: above 0.5 the picture lies on it; None below two pixels a cell.
+    """How well an n by n raster fits, -1 to 1: above 0.5 the picture lies on it; None below four pixels a cell.
 
     `(H - R) / H`: R is the mean CIELAB distance to the median inside the inner half of the cells, H the same with the
     raster moved by half a cell. A flat picture scores 0: nothing speaks for a raster or against it.
     """
-    if min(image.size) < 2 * n:
-        return None
+    if min(image.size) < 4 * n:
+        return None  # the inner half of a cell would be one pixel, which cannot be uneven
     pixels = np.asarray(flatten(image))
     here, moved = _unevenness(pixels, n, 0.0), _unevenness(pixels, n, 0.5)
     if moved < _FLAT:
@@ -72,27 +72,32 @@ def lattice_score(image: Image.Image, n: int = SIDE) -> float | None:
 
 
 def _unevenness(pixels: NDArray[np.uint8], n: int, shift: float) -> float:
-    lab = to_lab(_inner(pixels, n, n, shift))
+    lab = to_lab(_inner(pixels, n, n, shift, fewest=2))
     middle = lab.shape[2] // 2
     median = np.partition(lab, middle, axis=2)[:, :, middle : middle + 1]
     return float(np.sqrt(((lab - median) ** 2).sum(axis=-1)).mean())
 
 
-def _inner(pixels: NDArray[np.uint8], columns: int, rows: int, shift: float = 0.0) -> NDArray[np.uint8]:
-    """Samples of the inner half of each cell, (rows, columns, samples, 3), their number odd so that a median exists."""
+def _inner(
+    pixels: NDArray[np.uint8], columns: int, rows: int, shift: float = 0.0, fewest: int = 1
+) -> NDArray[np.uint8]:
+    """Samples of the inner half of each cell, (rows, columns, samples, 3)."""
     height, width = pixels.shape[:2]
-    down, across = _positions(height, rows, shift), _positions(width, columns, shift)
+    down, across = _positions(height, rows, shift, fewest), _positions(width, columns, shift, fewest)
     block = pixels[down[:, None, :, None], across[None, :, None, :]]
     return block.reshape(len(down), len(across), -1, 3)
 
 
 @lru_cache(maxsize=64)
-def _positions(length: int, cells: int, shift: float) -> NDArray[np.intp]:
-    """Pixel indices inside the inner half of each cell, shape (cells, samples); one cell fewer when shifted."""
+def _positions(length: int, cells: int, shift: float, fewest: int) -> NDArray[np.intp]:
+    """Pixel indices inside the inner half of each cell, shape (cells, samples); one cell fewer when shifted.
+
+    The samples are odd in number, so that a median exists, but at least `fewest`.
+    """
     size = length / cells
     centres = (np.arange(cells - bool(shift)) + 0.5 + shift) * size
     samples = min(_MOST_SAMPLES, max(1, int(size / 2)))
-    samples -= 1 - samples % 2
+    samples = max(fewest, samples - 1 + samples % 2)
     reach = 0.0 if samples == 1 else (size / 2 - 1) / 2
     offsets = np.linspace(-reach, reach, samples)
     return np.clip(np.floor(centres[:, None] + offsets), 0, length - 1).astype(np.intp)

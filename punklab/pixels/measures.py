@@ -56,7 +56,7 @@ class Suggested:
 
 @dataclass(frozen=True)
 class Measures:
-    """Measures of one picture: colour differences in CIEDE2000, shares 0 to 1, lattice -1 to 1 (None below 48 pixels)."""
+    """Measures of one picture: colour differences in CIEDE2000, shares 0 to 1, lattice -1 to 1 (None below 96 pixels)."""
 
     background: ColourCheck
     hair: ColourCheck

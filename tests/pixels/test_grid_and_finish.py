@@ -60,6 +60,8 @@ def test_a_picture_smaller_than_the_raster_and_a_factor_below_one_are_refused():
 def test_the_lattice_score_tells_on_grid_from_off_grid():
     cells = np.random.default_rng(1).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     assert lattice_score(enlarge(cells, 1)) is None
+    assert lattice_score(enlarge(cells, 3)) is None
+    assert lattice_score(enlarge(cells, 4)) == 1.0, "the miniature draws four pixels a cell"
     assert lattice_score(enlarge(cells, 16)) == 1.0
     assert (lattice_score(rendered(punk(), 512)) or 0) > 0.5
     smooth = Image.fromarray(cells).resize((512, 512), Image.Resampling.BICUBIC)
