@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
+from django.utils import timezone
+
 from runs.backends import backend_of
 from runs.backends.local import LOG
 from runs.endings import end
@@ -12,6 +14,7 @@ from runs.models import TrainingJob
 
 logger = logging.getLogger(__name__)
 Status = TrainingJob.Status
+PATIENCE = timedelta(minutes=3)  # with a cancelled job whose process goes on
 SILENCE = timedelta(minutes=10)  # of a job whose process cannot be seen from this machine
 
 
@@ -37,7 +40,7 @@ def reconcile() -> str:
 
 def _look_after(job: TrainingJob) -> str:
     if not is_lost(job):
-        return ""
+        return _end_by_force(job)
     if job.cancel_requested_at:
         end(job, Status.CANCELLED, "Cancelled.")
         return f"{job} was cancelled."
@@ -48,6 +51,13 @@ def _look_after(job: TrainingJob) -> str:
     logger.info("starting the process of %s", job)
     backend_of(job).start(job)
     return f"{job} was started."
+
+
+def _end_by_force(job: TrainingJob) -> str:
+    asked = job.cancel_requested_at
+    if asked is None or timezone.now() - asked < PATIENCE or not backend_of(job).kill(job):
+        return ""
+    return f"{job} did not end when it was cancelled, and was ended by force."
 
 
 def is_lost(job: TrainingJob) -> bool:

@@ -104,6 +104,7 @@ def new_job(run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | 
     Raises ActError: trained already, a job that has not ended, a base model that is not trained here, captions that are
     not here, options that our trainer does not honour.
     """
+    run.refresh_from_db()
     _refuse_start(run, backend)
     values = parameters_of(model_to_dict(run) | {"all_parameters": dict(run.all_parameters or {})})
     values.pop(REPEATS, None)
@@ -113,7 +114,9 @@ def new_job(run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | 
         "train_data_dir": "train_data",
         "output_dir": "output",
     }
-    job = TrainingJob(run=run, backend=backend, by_id=by.pk if by else None, config=write_config(dict(sorted(values.items()))))
+    job = TrainingJob(
+        run=run, backend=backend, by_id=by.pk if by else None, config=write_config(dict(sorted(values.items())))
+    )
     job.folder = _folder_of(run, job.config)
     try:
         plan_of(job, base_for(run.base_model))

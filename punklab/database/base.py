@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django.db import OperationalError
 from django.db.backends.postgresql import base
 
 from punklab.database import server
@@ -15,5 +16,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         params = super().get_connection_params()
-        params["host"] = str(server.ensure(Path(params.pop("data"))))
+        try:
+            params["host"] = str(server.ensure(Path(params.pop("data"))))
+        except RuntimeError as error:
+            raise OperationalError(str(error)) from error
         return params

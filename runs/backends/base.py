@@ -16,3 +16,6 @@ class Backend(Protocol):
 
     def stop(self, job: TrainingJob) -> bool:
         """Ask the training to save its state and end; False when there is none. The job can go on later."""
+
+    def kill(self, job: TrainingJob) -> bool:
+        """End a training that did not end when it was asked to; False when there is none."""

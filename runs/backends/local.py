@@ -60,10 +60,18 @@ class LocalBackend:
         return False
 
     def stop(self, job: TrainingJob) -> bool:
+        """Ask the training to save its state and end; False when there is none."""
+        return self._signal(job, signal.SIGTERM)
+
+    def kill(self, job: TrainingJob) -> bool:
+        """End a process that does not answer; False when there is none."""
+        return self._signal(job, signal.SIGKILL)
+
+    def _signal(self, job: TrainingJob, number: signal.Signals) -> bool:
         if not self.is_alive(job):
             return False
         try:
-            os.kill(int((job.path / LOCK).read_text()), signal.SIGTERM)
+            os.kill(int((job.path / LOCK).read_text()), number)
         except (ValueError, ProcessLookupError):  # it is just beginning, or just ended
             return False
         return True

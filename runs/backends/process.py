@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import platform
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from django.conf import settings
@@ -53,6 +55,16 @@ class JobProcess:
     def stop(self) -> None:
         """End after the step that is being done, its state saved."""
         self.stopped.set()
+
+    @contextmanager
+    def stopping_on_signals(self) -> Iterator[None]:
+        """Let SIGTERM and Ctrl-C mean `stop`. For the main thread only."""
+        before = {number: signal.signal(number, lambda *_: self.stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def carry_out(self) -> str:
         """Train, or go on training; return a sentence on how it ended. Raises what is our own fault, after noting it."""

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +11,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
+from django_q.models import OrmQ
 
 from runs import tasks
 from runs.backends import backend_of
@@ -95,23 +100,57 @@ def test_a_training_killed_at_any_moment_goes_on_to_the_same_weights(processes, 
 
 
 @pytest.mark.diffusion
-def test_cancelling_ends_a_running_process_and_keeps_its_state(processes, eventually, ended):
+def test_stop_training_pauses_every_process_and_a_paused_job_is_cancelled_at_once(processes, eventually, capsys):
     job = new_job(planned(2, repeats=500))
     tasks.launch(job.pk)
     eventually(stepped(job), job=job)
-    cancel(job.run)
-    ended(job)
-    assert job.status == Status.CANCELLED
-    assert job.message.startswith("Cancelled at step")
-    assert TrainingRun.objects.get(pk=job.run_id).status == "cancelled"
-    again = new_job(TrainingRun.objects.get(pk=job.run_id))
-    assert again.folder == job.folder
+    call_command("stop_training", wait=60)
+    job.refresh_from_db()
+    assert "1 trainings were stopped" in capsys.readouterr().out
+    assert (job.status, job.attempts, job.pid) == (Status.QUEUED, 0, None)
+    assert job.message.startswith("Stopped at step")
+    assert cancel(job.run).status == Status.CANCELLED
+    assert new_job(job.run).folder == job.folder
+
+
+@pytest.mark.diffusion
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_is_cancelled_while_it_trains_ends_and_keeps_its_epochs(eventually):
+    job = new_job(planned(200))
+    process = JobProcess(job)
+    process.EVERY = 0.05
+
+    def cancelled() -> None:
+        eventually(lambda: job.run.checkpoints.exists(), job=job)
+        TrainingJob.objects.update(cancel_requested_at=timezone.now())
+
+    with Meanwhile(cancelled):
+        assert process.carry_out().startswith("Cancelled at step")
+    job.refresh_from_db()
+    assert (job.status, job.run.status) == (Status.CANCELLED, "cancelled")
+    assert 1 <= job.run.checkpoints.count() < 200
+
+
+@pytest.mark.diffusion
+@pytest.mark.django_db(transaction=True)
+def test_train_here_needs_no_queue(capsys):
+    run = planned(1)
+    call_command("train", run.run_name, here=True)
+    assert f"{run}: Finished, 1 epochs. 2 steps" in capsys.readouterr().out
+    assert not OrmQ.objects.exists()
+
+
+def test_train_wait_tells_how_the_job_ended(processes):
+    job = make_job(run=make_run(caption_version="lost_v1"))
+    tasks.launch(job.pk)
+    with pytest.raises(CommandError, match="lost_v1"):
+        call_command("train", job.run.run_name, wait=True)
 
 
 @pytest.mark.diffusion
 @pytest.mark.django_db(transaction=True)
 def test_a_stopped_job_is_queued_again_and_ends_where_it_would_have(eventually):
-    job = new_job(planned(2, repeats=8))
+    job = new_job(planned(2, repeats=4))
     process = JobProcess(job)
     process.EVERY = 0.05
     with Meanwhile(lambda: (eventually(stepped(job), job=job), process.stop())):
@@ -119,17 +158,17 @@ def test_a_stopped_job_is_queued_again_and_ends_where_it_would_have(eventually):
     job.refresh_from_db()
     assert "goes on from there" in sentence
     assert (job.status, job.attempts, job.pid) == (Status.QUEUED, 0, None)
-    assert 0 < job.step < 32
+    assert 0 < job.step < 16
     JobProcess(job).carry_out()
     job.refresh_from_db()
-    assert (job.status, job.step) == (Status.FINISHED, 32)
+    assert (job.status, job.step) == (Status.FINISHED, 16)
     assert job.run.checkpoints.count() == 2
 
 
 @pytest.mark.diffusion
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_goes_away_and_comes_back_does_not_end_the_training(eventually, caplog):
-    job = new_job(planned(3, repeats=5))
+    job = new_job(planned(3, repeats=3))
     process = JobProcess(job)
     process.EVERY = 0.05
     values = connection.get_connection_params()
@@ -200,6 +239,24 @@ def test_reconcile_gives_up_on_a_job_whose_process_ended_three_times():
     job.refresh_from_db()
     assert job.status == Status.ERRORED
     assert LOG in job.message
+
+
+@pytest.mark.django_db
+def test_a_cancelled_job_whose_process_does_not_end_is_ended_by_force():
+    job = make_job(status=Status.RUNNING, cancel_requested_at=timezone.now() - tasks.PATIENCE)
+    held = "import fcntl, os, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); f.write(str(os.getpid()));"
+    job.path.mkdir(parents=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", held + "f.flush(); print(flush=True); time.sleep(60)", job.path / LOCK],
+        stdout=subprocess.PIPE,
+    ) as stubborn:
+        assert stubborn.stdout
+        stubborn.stdout.readline()
+        assert "ended by force" in tasks.reconcile()
+    assert stubborn.returncode == -signal.SIGKILL
+    tasks.reconcile()
+    job.refresh_from_db()
+    assert job.status == Status.CANCELLED
 
 
 @pytest.mark.django_db

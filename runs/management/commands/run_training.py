@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import signal
 from argparse import ArgumentParser
 from typing import Any
 
@@ -22,6 +21,5 @@ class Command(BaseCommand):
         if job is None:
             raise CommandError(f"There is no job {options['job']}.")
         process = JobProcess(job)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: process.stop())
-        return process.carry_out()
+        with process.stopping_on_signals():
+            return process.carry_out()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from argparse import ArgumentParser
@@ -54,13 +53,12 @@ class Command(BaseCommand):
 
     def _here(self, job: TrainingJob) -> str:
         process = JobProcess(job)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: process.stop())
         over = threading.Event()
         lines = threading.Thread(target=self._lines_of, args=(process, over), daemon=True)
         lines.start()
         try:
-            sentence = process.carry_out()
+            with process.stopping_on_signals():
+                sentence = process.carry_out()
         finally:
             over.set()
             lines.join()
