@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 import tablib
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
 from import_export.results import Result, RowResult
 
 from evaluation.models import EpochResult, PromptTestResult, TestPrompt
@@ -12,6 +15,7 @@ from evaluation.resources import EpochResultResource, PromptTestResultResource
 from punklab.mirrored_files import MirroredResource, array_literal, parse_array
 from runs.models import CaptionVersion, TrainingRun
 from runs.resources import CaptionVersionResource, TrainingRunResource
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -145,3 +149,43 @@ def test_array_literals_are_postgres_own() -> None:
     for wrong in ("a,b", "{{a},{b}}", '{"a}', "{a,}"):
         with pytest.raises(ValueError, match="not an array"):
             parse_array(wrong)
+
+
+def test_an_operator_imports_a_file_in_the_console_after_seeing_what_it_would_do(client, shared: Path) -> None:
+    client.force_login(make_user("operator"))
+    address = reverse("admin:runs_trainingrun_import")
+    with (shared / "legacy" / "training_runs.csv").open("rb") as file:
+        preview = client.post(address, {"import_file": file, "format": "0"})
+    assert not TrainingRun.objects.exists()
+    confirm = preview.context["confirm_form"].initial
+    client.post(reverse("admin:runs_trainingrun_process_import"), confirm)
+    assert TrainingRun.objects.filter(run_name="SD15_PERFECT_Nov9", quality_score=9).exists()
+
+
+def test_a_file_with_one_wrong_row_cannot_be_confirmed(client) -> None:
+    client.force_login(make_user("operator"))
+    file = SimpleUploadedFile("a.csv", b"epoch_number,training_run_id,visual_quality_score\n1,,8\n2,,11\n")
+    page = client.post(reverse("admin:evaluation_epochresult_import"), {"import_file": file, "format": "0"})
+    assert "11 is no score: scores go from 0 to 10" in page.content.decode()
+    assert "confirm_form" not in page.context
+    assert not EpochResult.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["runs_trainingrun", "evaluation_epochresult", "evaluation_testprompt"])
+def test_a_viewer_may_export_but_not_import(client, name: str) -> None:
+    client.force_login(make_user("viewer"))
+    assert client.get(reverse(f"admin:{name}_export")).status_code == 200
+    assert client.get(reverse(f"admin:{name}_import")).status_code == 403
+    assert client.post(reverse(f"admin:{name}_process_import"), {}).status_code == 403
+
+
+def test_formulas_are_taken_out_of_exports(client) -> None:
+    TrainingRun.objects.create(
+        run_name="=HYPERLINK(1)", run_date=timezone.now(), status="completed", base_model="m", model_type="SD15"
+    )
+    client.force_login(make_user("viewer"))
+    sent = {"format": "0", "resource": "0"} | {f"trainingrunresource_{name}": "on" for name in ("run_name", "status")}
+    answer = client.post(reverse("admin:runs_trainingrun_export"), sent)
+    assert answer["Content-Type"].startswith("text/csv")
+    assert "HYPERLINK" in answer.content.decode()
+    assert "=HYPERLINK" not in answer.content.decode()

@@ -1,0 +1,144 @@
+"""People's journeys through the console: look at a run, score by keyboard, start a training, correct a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import expect
+
+from evaluation.models import EpochResult, TestPrompt, TestRender
+from evaluation.renderjob import Status
+from punklab import roles
+from runs.models import Checkpoint, TrainingJob, TrainingRun
+from tests.factories import make_caption_version, make_png, make_run, make_user
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def prompt() -> TestPrompt:
+    return TestPrompt.objects.create(prompt_name="lady", prompt_text="a lady with pink hair")
+
+
+@pytest.fixture
+def run(prompt) -> TrainingRun:
+    """A run with two epochs that wait for scores, a picture each."""
+    made = make_run(run_name="looked_at")
+    for epoch in (1, 2):
+        checkpoint = Checkpoint.objects.create(
+            run=made, epoch=epoch, file="x", sha256=str(epoch) * 64, base_model="miniature", source="trained"
+        )
+        name = f"renders/{epoch}.png"
+        TestRender.objects.create(
+            checkpoint=checkpoint,
+            test_prompt=prompt,
+            request={"prompt": prompt.prompt_text},
+            digest=str(epoch),
+            status=Status.RENDERED,
+            finished=name,
+        )
+        path = Path(settings.STORAGE_DIR) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_png(epoch))
+        EpochResult.objects.create(training_run=made, epoch_number=epoch, num_test_images=1)
+    return made
+
+
+@pytest.fixture
+def log_in(chromium, live_server, settings):
+    """Logs somebody in and opens a page; fails at the end when the browser complained or asked another host."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
+    complaints = []
+
+    def opened(username: str, path: str, **options):
+        page = chromium.new_page(viewport={"width": 1280, "height": 900}, **options)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda sent: complaints.append(sent.url) if live_server.url not in sent.url else None)
+        page.goto(f"{live_server.url}/console/login/?next={path}")
+        page.get_by_label("Username").fill(username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        return page
+
+    yield opened
+    assert complaints == []
+
+
+def person(role: str) -> str:
+    roles.sync()
+    return make_user(role, password=PASSWORD).username
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_viewer_sees_crisp_pictures_in_light_and_dark(log_in, run, scheme) -> None:
+    page = log_in(person("viewer"), f"/console/runs/trainingrun/{run.pk}/change/", color_scheme=scheme)
+    pictures = page.locator(".epoch img.punk")
+    expect(pictures).to_have_count(2)
+    pictures.last.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('.epoch img')].every(one => one.naturalWidth === 24)")
+    shown = "one => [getComputedStyle(one).imageRendering, one.clientWidth, one.clientWidth % 24]"
+    assert pictures.first.evaluate(shown) == ["pixelated", 120, 0]
+    expect(page.get_by_role("button", name="Save scores")).to_have_count(0)
+    expect(page.get_by_role("link", name="Compare")).to_be_visible()
+
+
+def test_a_reviewer_scores_every_epoch_without_the_mouse(log_in, run, aside) -> None:
+    page = log_in(person("reviewer"), "/console/")
+    page.get_by_role("link", name="Score 2 epochs").click()
+    for epoch, scores in ((1, "897"), (2, "9109")):
+        expect(page.get_by_role("heading", name=f"Score looked_at epoch {epoch}")).to_be_visible()
+        expect(page.get_by_label("Visual quality")).to_be_focused()
+        page.keyboard.type(f"{scores}The hair is pink.")
+        page.keyboard.press("Control+Enter")
+        expect(page.get_by_text(f"looked_at epoch {epoch}: ")).to_be_visible()
+    expect(page.get_by_text("No epoch waits for scores.")).to_be_visible()
+    found = aside(
+        lambda: list(EpochResult.objects.order_by("epoch_number").values_list(*EpochResult.SCORES, "observations"))
+    )
+    assert found == [(8, 9, 7, "The hair is pink."), (9, 10, 9, "The hair is pink.")]
+
+
+def test_a_reviewer_who_forgets_a_score_is_told_which(log_in, run, aside) -> None:
+    page = log_in(person("reviewer"), "/console/review/")
+    expect(page.get_by_label("Visual quality")).to_be_focused()
+    page.keyboard.type("8")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Style match is missing: an epoch gets all three scores or none.")).to_be_visible()
+    expect(page.get_by_label("Visual quality")).to_have_value("8")
+    expect(page.get_by_label("Style match")).to_be_focused()
+    assert aside(lambda: EpochResult.objects.awaiting_scores().count()) == 2
+
+
+def test_an_operator_starts_a_training_after_confirming_it(log_in, aside) -> None:
+    version = make_caption_version("fresh")
+    made = make_run(run_name="to_train", caption_version=version.version_name)
+    page = log_in(person("operator"), f"/console/runs/trainingrun/{made.pk}/change/")
+    page.get_by_role("link", name="Start training").click()
+    expect(page.get_by_text("Train 2 epochs of fresh on miniature")).to_be_visible()
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_text("is queued: the training starts")).to_be_visible()
+    expect(page.locator("section.jobs .badge")).to_have_text("Queued")
+    expect(page.get_by_role("link", name="Cancel training")).to_be_visible()
+    assert aside(lambda: TrainingJob.objects.get().status) == "queued"
+
+
+def test_saving_an_untouched_record_changes_nothing_in_a_real_browser(log_in, aside) -> None:
+    made = make_run(
+        key_findings="\n two\n\nlines \n",
+        comparison_notes="",
+        output_dir="a\nb",
+        issues_found=["", "a, b", 'quoted "c"'],
+        strengths=[],
+        all_parameters={"b": [1, None], "ü": "\n"},
+        learning_rate=0.1 + 0.2,
+    )
+    before = TrainingRun.objects.values().get(pk=made.pk)
+    page = log_in(person("operator"), f"/console/runs/trainingrun/{made.pk}/change/")
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    assert aside(lambda: TrainingRun.objects.values().get(pk=made.pk)) == before
