@@ -79,6 +79,14 @@ class EpochResultForm(MirroredForm):
         model = EpochResult
         fields = "__all__"
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        key = {name: cleaned.get(name, getattr(self.instance, name)) for name in ("training_run", "epoch_number")}
+        others = EpochResult.objects.exclude(pk=self.instance.pk)
+        if None not in key.values() and others.filter(**key).exists():
+            self.add_error("epoch_number", f"{key['training_run']} has a row for epoch {key['epoch_number']} already.")
+        return cleaned
+
 
 @admin.register(EpochResult)
 class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
@@ -232,6 +240,8 @@ class SuitePromptAdmin(admin.ModelAdmin[SuitePrompt]):
 
 
 class PromptTestResultForm(MirroredForm):
+    scores = ("score",)
+
     class Meta:
         model = PromptTestResult
         fields = "__all__"

@@ -59,6 +59,12 @@ class LinesField(forms.CharField):
 class PrettyJSON(forms.JSONField):
     """JSON, indented."""
 
+    def to_python(self, value: Any) -> Any:
+        found = super().to_python(value)
+        if isinstance(value, str) and "\\u0000" in value:
+            raise forms.ValidationError("PostgreSQL keeps no \\u0000: take it out.")
+        return found
+
     def prepare_value(self, value: Any) -> Any:
         value = super().prepare_value(value)
         try:
@@ -72,6 +78,8 @@ class MirroredForm(_Form):
 
     # Column to the documented values; forms offer these and the row's own.
     offered: ClassVar[Mapping[str, Sequence[str]]] = {}
+    # Columns that go from 0 to 10; a value outside that a row already has may stay.
+    scores: ClassVar[Sequence[str]] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -87,8 +95,17 @@ class MirroredForm(_Form):
                 field.widget = _textarea(3)  # a browser takes line ends out of a one-line input
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        return {name: value for name, value in cleaned.items() if name in self.changed_data or not self.instance.pk}
+        super().clean()
+        for name in set(self.offered) & set(self.changed_data) & set(self.cleaned_data):
+            value = self.cleaned_data[name]
+            if value and value not in (*self.offered[name], self.initial.get(name)):
+                self.add_error(name, f"{value!r} is none of {', '.join(self.offered[name])}.")
+        for name in set(self.scores) & set(self.changed_data) & set(self.cleaned_data):
+            value = self.cleaned_data[name]
+            if value is not None and not 0 <= value <= 10:
+                self.add_error(name, f"{value} is no score: scores go from 0 to 10.")
+        changed = self.changed_data if self.instance.pk else list(self.fields)
+        return {name: value for name, value in self.cleaned_data.items() if name in changed}
 
     def _get_validation_exclusions(self) -> set[str]:
         unchanged = set(self.fields) - set(self.changed_data) if self.instance.pk else set()
@@ -114,6 +131,15 @@ class MirroredAdmin(_Admin):
             return text
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, Any]]:
+        """Return the fieldsets; of a row that is still to be made, those columns only that people fill."""
+        found = super().get_fieldsets(request, obj)
+        if obj is not None:
+            return list(found)
+        fixed = set(self.get_readonly_fields(request, obj))
+        kept = [(title, options | {"fields": _without(options["fields"], fixed)}) for title, options in found]
+        return [(title, options) for title, options in kept if options["fields"]]
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write the changed columns of an existing row, all of a new one."""
         obj.save(update_fields=[name for name in form.changed_data if name in form.fields] if change else None)
@@ -132,6 +158,13 @@ _PROSE = (
     "result",
     "to_previous",
 )
+
+
+def _without(fields: Sequence[Any], names: set[str]) -> list[tuple[str, ...]]:
+    """The fields of a fieldset, lines of several included, but for those of the names."""
+    lines = [(line,) if isinstance(line, str) else tuple(line) for line in fields]
+    kept = (tuple(name for name in line if name not in names) for line in lines)
+    return [line for line in kept if line]
 
 
 def _is_short(field: models.Field[Any, Any]) -> bool:

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
-from runs.models import AdoptedPicture, Checkpoint, TrainingRun
+from runs.models import AdoptedPicture, CaptionVersion, Checkpoint, TrainingRun
 from tests.factories import make_png, make_run, make_user
 
 pytestmark = pytest.mark.django_db
@@ -264,3 +264,47 @@ def test_a_test_prompt_that_pictures_were_judged_by_keeps_its_words(client, run)
     for prompt, fixed in ((used, True), (free, False)):
         page = client.get(reverse("admin:evaluation_testprompt_change", args=(prompt.pk,)))
         assert ("prompt_text" not in page.context["adminform"].form.fields) is fixed
+
+
+def test_a_second_row_for_an_epoch_and_a_score_of_11_are_refused_on_the_form(client, run) -> None:
+    epoch = _epoch(run, 1)
+    client.force_login(make_user("operator"))
+    twice = client.post(reverse("admin:evaluation_epochresult_add"), {"training_run": run.pk, "epoch_number": 1})
+    assert "looked_at has a row for epoch 1 already." in twice.content.decode()
+    address = reverse("admin:evaluation_prompttestresult_add")
+    given = {"epoch_result": epoch.pk, "test_prompt": TestPrompt.objects.order_by("pk")[0].pk}
+    assert "11 is no score" in client.post(address, given | {"score": 11}).content.decode()
+    assert client.post(address, given | {"score": 7, "observations": "fine"}).status_code == 302
+    assert PromptTestResult.objects.get().score == 7
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs_captionversion",
+        "runs_trainingrun",
+        "evaluation_testprompt",
+        "evaluation_epochresult",
+        "evaluation_suiteprompt",
+    ],
+)
+def test_every_table_that_people_fill_has_a_page_to_add_a_row(client, name) -> None:
+    client.force_login(make_user("operator"))
+    assert client.get(reverse(f"admin:{name}_add")).status_code == 200
+
+
+def test_a_row_that_is_typed_in_gets_the_columns_defaults(client) -> None:
+    client.force_login(make_user("operator"))
+    address = reverse("admin:runs_captionversion_add")
+    answer = client.post(address, {"version_name": "by_hand", "detail_level": "very_detailed", "created_date": ""})
+    assert answer.status_code == 302
+    row = CaptionVersion.objects.get(version_name="by_hand")
+    assert row.created_at is not None
+    assert (row.detail_level, row.notes) == ("very_detailed", None)
+
+
+def test_a_page_that_ones_roles_do_not_include_says_so(client, run) -> None:
+    client.force_login(make_user("viewer"))
+    page = client.get(reverse("admin:runs_trainingrun_act", args=(run.pk, "start")))
+    assert page.status_code == 403
+    assert "This needs the role operator." in page.content.decode()

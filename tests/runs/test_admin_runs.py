@@ -122,6 +122,19 @@ def test_arrays_are_typed_one_a_line_and_an_unknown_value_can_be_mended(client, 
     assert drifted.all_parameters == {"conv_dim": 8}
 
 
+def test_what_the_database_would_refuse_is_refused_on_the_form_by_name(client) -> None:
+    _log_in(client, "operator")
+    run = make_run(status="completed")
+    sent = _as_a_browser_would_send(client.get(_change(run)))
+    sent |= {"status": "forged", "all_parameters": '{"a": "\\u0000"}', "network_dim": "99999999999"}
+    page = unescape(client.post(_change(run), sent).content.decode())
+    assert "'forged' is none of in_progress, completed, failed, cancelled." in page
+    assert "take it out" in page
+    assert "less than or equal to 2147483647" in page
+    run.refresh_from_db()
+    assert run.status == "completed"
+
+
 def test_a_column_that_a_machine_wrote_meanwhile_is_not_overwritten(client) -> None:
     _log_in(client, "operator")
     run = make_run()
