@@ -30,15 +30,17 @@ def epoch_result_for(checkpoint: Checkpoint) -> EpochResult | None:
     None for a checkpoint without run or epoch: a base model, a file tried by itself."""
     if checkpoint.run is None or not checkpoint.epoch:
         return None
-    row, _ = EpochResult.objects.get_or_create(
-        training_run=checkpoint.run,
-        epoch_number=checkpoint.epoch,
-        defaults={
-            "checkpoint_path": str(checkpoint.path) if checkpoint.path else None,
-            "checkpoint_file_size_mb": round(checkpoint.size / 2**20),
-            "num_test_images": 0,
-        },
-    )
+    epoch = {"training_run": checkpoint.run, "epoch_number": checkpoint.epoch}
+    row = EpochResult.objects.filter(**epoch).order_by("id").first()
+    if row is None:
+        row, _ = EpochResult.objects.get_or_create(
+            **epoch,
+            defaults={
+                "checkpoint_path": str(checkpoint.path) if checkpoint.path else None,
+                "checkpoint_file_size_mb": round(checkpoint.size / 2**20),
+                "num_test_images": 0,
+            },
+        )
     return row
 
 
@@ -92,9 +94,7 @@ def summarise(checkpoint: Checkpoint) -> EpochResult | None:
         row = EpochResult.objects.select_for_update().get(pk=found.pk)
         metrics = metrics_of([render.measures for render in renders])
         pictures_are_ours = not row.test_image_paths or metrics_ours(row) is not None
-        former = row.quantitative_metrics or {}
-        is_theirs = bool(former) and former.get("measured_by") != MEASURED_BY
-        row.quantitative_metrics = {**former, MEASURED_BY: metrics} if is_theirs else metrics
+        row.quantitative_metrics = _beside_theirs(row.quantitative_metrics, metrics)
         if pictures_are_ours:
             row.num_test_images = len(renders)
             row.test_image_paths = [str(render.finished_path) for render in renders]
@@ -137,8 +137,10 @@ def metrics_of(measures: Sequence[Metrics]) -> Metrics:
 
 def metrics_ours(row: EpochResult) -> Metrics | None:
     """The metrics that we measured of an epoch's pictures; None before there are any."""
-    metrics = row.quantitative_metrics or {}
-    return metrics if metrics.get("measured_by") == MEASURED_BY else metrics.get(MEASURED_BY)
+    written = row.quantitative_metrics
+    if not isinstance(written, dict):
+        return None
+    return written if written.get("measured_by") == MEASURED_BY else written.get(MEASURED_BY)
 
 
 def measured_issue(row: EpochResult, issue: str) -> bool | None:
@@ -161,6 +163,14 @@ def checkpoint_of(epoch_result: EpochResult) -> Checkpoint | None:
 def suggestion(epoch_result: EpochResult) -> ScoreEntry | None:
     """The scores that the measures suggest now; None before the pictures are measured."""
     return epoch_result.score_entries.filter(source=ScoreEntry.Source.MACHINE).exclude(reasons=[]).first()
+
+
+def _beside_theirs(written: Any, ours: Metrics) -> Metrics:
+    """Our metrics, or another script's with ours under a key of their own."""
+    if not written or (isinstance(written, dict) and written.get("measured_by") == MEASURED_BY):
+        return ours
+    theirs = written if isinstance(written, dict) else {"before": written}
+    return {**theirs, MEASURED_BY: ours}
 
 
 def _suggest(row: EpochResult, renders: Sequence[TestRender]) -> None:

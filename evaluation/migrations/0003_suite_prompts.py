@@ -10,14 +10,13 @@ def fill(apps, _editor):
     prompts = apps.get_model("evaluation", "TestPrompt").objects
     places = apps.get_model("evaluation", "SuitePrompt").objects
     for each in COMPARISON:
-        prompt, _ = prompts.get_or_create(
+        # Her table may have lost the constraint that makes a name unique
+        prompt = prompts.filter(prompt_name=each.name).order_by("id").first() or prompts.create(
             prompt_name=each.name,
-            defaults={
-                "prompt_text": each.text,
-                "negative_prompt": NEGATIVE_PROMPT,
-                "purpose": each.purpose,
-                "expected_result": each.expected,
-            },
+            prompt_text=each.text,
+            negative_prompt=NEGATIVE_PROMPT,
+            purpose=each.purpose,
+            expected_result=each.expected,
         )
         if not places.filter(test_prompt=prompt).exists():
             last = places.order_by("-position").first()

@@ -10,10 +10,11 @@ from PIL import Image
 from evaluation import comparison, rendering, results, suite, tasks
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
 from evaluation.renderjob import ATTEMPTS, Status
+from evaluation.requests import FINISH, request_for
 from punklab.diffusion.renderer import FINISHES, Renderer, request_of
 from punklab.diffusion.request import RenderRequest
 from runs.bases import base_for
-from tests.factories import make_checkpoint
+from tests.factories import make_checkpoint, make_run
 
 pytestmark = [pytest.mark.diffusion, pytest.mark.django_db]
 
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.diffusion, pytest.mark.django_db]
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch):
     """Pictures need not be good here."""
-    monkeypatch.setattr("evaluation.suite.request_for", few(suite.request_for))
+    monkeypatch.setattr("evaluation.suite.request_for", few(request_for))
 
 
 def few(make):
@@ -69,14 +70,27 @@ def test_a_suite_is_drawn_measured_and_summed_up_once(checkpoint, storage):
     row = EpochResult.objects.get()
     assert row.num_test_images == 6
     assert row.test_image_paths == [str(render.finished_path) for render in renders]
-    assert row.quantitative_metrics["n_pictures"] == 6
+    assert (results.metrics_ours(row) or {})["n_pictures"] == 6
     assert (row.average, row.verdict) == (None, None), "a machine suggests and never scores"
     suggested = results.suggestion(row)
-    assert suggested.source == ScoreEntry.Source.MACHINE
+    assert suggested is not None
     assert suggested.reasons[0].startswith("background: ")
     tasks.render_checkpoint(checkpoint.pk)
     tasks.sweep()
     assert (PromptTestResult.objects.count(), ScoreEntry.objects.count()) == (6, 1)
+
+
+def test_what_her_row_says_of_an_adopted_epoch_stays(checkpoint):
+    hers = {"num_test_images": 4, "test_image_paths": ["/Users/owner/a.png"], "verdict": "good"}
+    row = EpochResult.objects.create(
+        training_run=checkpoint.run, epoch_number=2, quantitative_metrics={"background_accuracy": 1.6}, **hers
+    )
+    suite.queue(checkpoint, "quick")
+    tasks.render_checkpoint(checkpoint.pk)
+    row.refresh_from_db()
+    assert {name: getattr(row, name) for name in hers} == hers
+    assert (row.quantitative_metrics or {})["background_accuracy"] == 1.6
+    assert (results.metrics_ours(row) or {})["n_pictures"] == 1
 
 
 def test_what_a_dead_worker_drew_is_measured_by_the_sweep(checkpoint):
@@ -189,9 +203,10 @@ def test_the_command_says_how_long_it_takes_then_draws_here(checkpoint):
 
 
 def test_an_epoch_without_a_file_here_cannot_be_tested():
-    row = EpochResult.objects.create(training_run=make_checkpoint().run, epoch_number=9)
+    run = make_run()
+    EpochResult.objects.create(training_run=run, epoch_number=9)
     with pytest.raises(CommandError, match="adopt_files"):
-        call_command("test_epoch", row.training_run.run_name, "9")
+        call_command("test_epoch", run.run_name, "9")
 
 
 def test_the_comparison_sets_the_baseline_beside_the_epochs(checkpoint, tmp_path, django_assert_max_num_queries):
@@ -213,5 +228,5 @@ def test_the_comparison_sets_the_baseline_beside_the_epochs(checkpoint, tmp_path
     assert size_of(tmp_path / "sheet.png") == (6 * 104 + 8, 2 * 104 + 8)
 
 
-def test_every_finish_that_is_asked_for_exists(checkpoint):
-    assert suite.request_for(checkpoint, prompt="punk", seed=1).finish in FINISHES
+def test_the_finish_that_is_asked_for_exists():
+    assert FINISH in FINISHES

@@ -57,6 +57,14 @@ def test_a_measure_overrules_the_rule_and_a_person_overrules_the_measure():
     assert scoring.score(row, 8, 8, 8, by=None, issues=[]).issues_detail == []
 
 
+@pytest.mark.parametrize("metrics", [{"background_accuracy": 1.6}, ["auto"], "none", 18.0])
+def test_metrics_of_another_script_say_nothing_and_are_no_obstacle(metrics):
+    row = scoring.score(make_epoch(quantitative_metrics=metrics), 9, 9, 9, by=None)
+    assert row.issues_detail == []
+    row.refresh_from_db()
+    assert row.quantitative_metrics == metrics
+
+
 def test_each_scoring_and_clearing_is_appended_with_its_person():
     reviewer = make_user("reviewer")
     row = scoring.score(make_epoch(), 7, 8, 9, "Fine crown", by=reviewer)
@@ -119,12 +127,11 @@ def test_everything_that_is_wrong_with_scores_is_said_at_once(scores, problems):
 
 def test_the_command_scores_by_run_and_epoch():
     reviewer = make_user("reviewer")
-    checkpoint = make_checkpoint(epoch=2)
+    run = make_run(run_name="known")
+    checkpoint = make_checkpoint(run=run, epoch=2)
     out = StringIO()
-    call_command(
-        "score", checkpoint.run.run_name, "2", "7", "6", "8", "Two-toned hair", by=reviewer.username, stdout=out
-    )
-    row = EpochResult.objects.get(training_run=checkpoint.run, epoch_number=2)
+    call_command("score", "known", "2", "7", "6", "8", "Two-toned hair", by=reviewer.username, stdout=out)
+    row = EpochResult.objects.get(training_run=run, epoch_number=2)
     assert (row.average, row.observations, row.checkpoint_path) == (7.0, "Two-toned hair", str(checkpoint.path))
     assert row.score_entries.get().by == reviewer
     assert out.getvalue().strip() == f"{row}: good (7.0)"
@@ -143,15 +150,13 @@ def test_the_command_scores_by_run_and_epoch():
     ],
 )
 def test_the_command_refuses_clearly_and_writes_nothing(arguments, message):
-    row = make_epoch()
-    row.training_run.run_name = "known"
-    row.training_run.save()
+    EpochResult.objects.create(training_run=make_run(run_name="known"), epoch_number=3)
     with pytest.raises(CommandError, match=message):
         call_command("score", *arguments)
     assert not ScoreEntry.objects.exists()
 
 
 def test_a_viewer_may_not_score():
-    row = make_epoch()
+    EpochResult.objects.create(training_run=make_run(run_name="known"), epoch_number=3)
     with pytest.raises(CommandError, match="role reviewer"):
-        call_command("score", row.training_run.run_name, "3", "7", "7", "7", by=make_user("viewer").username)
+        call_command("score", "known", "3", "7", "7", "7", by=make_user("viewer").username)

@@ -15,6 +15,7 @@ from evaluation import prompts, suite, tasks
 from evaluation.models import EpochResult, SuitePrompt, TestPrompt, TestRender
 from evaluation.renderjob import ATTEMPTS, Status
 from evaluation.requests import request_for
+from runs.bases import base_for
 from runs.models import Checkpoint
 from tests.factories import make_checkpoint, make_user
 
@@ -145,7 +146,7 @@ def test_minutes_are_guessed_first_and_measured_later(checkpoint):
 def test_a_prompt_is_read_as_far_as_the_captions_were(checkpoint, written, length):
     checkpoint.header = {"metadata": {"ss_max_token_length": written} if written else {}}
     request = request_for(checkpoint, prompt="punk", seed=1)
-    profile = suite.base_for("miniature").profile
+    profile = base_for("miniature").profile
     assert request.max_token_length == (profile.max_token_length if length == "profile" else length)
     assert (request.steps, request.width, request.guidance) == (profile.steps, profile.size, profile.guidance)
     assert request_for(checkpoint, prompt="punk", seed=1, steps=7, max_token_length=75).steps == 7
