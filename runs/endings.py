@@ -25,3 +25,11 @@ def end(job: TrainingJob, status: TrainingJob.Status, message: str, *, run: dict
             return False
         TrainingRun.objects.filter(pk=job.run_id).update(status=RUN_STATUS[status], **(run or {}))
         return True
+
+
+def sentence_of(error: Exception, job: TrainingJob) -> str:
+    """What is wrong and what to do, for people: the system's errors name neither the file nor the mend."""
+    if isinstance(error, OSError) and error.strerror:
+        place = error.filename or job.path
+        return f"{place}: {error.strerror}; mend that and start the run again: it goes on from its last saved state."
+    return str(error)

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from runs.backends import backend_of
+from runs.backends import BACKENDS, backend_of
 from runs.backends.local import LOG
-from runs.endings import end
+from runs.endings import end, sentence_of
 from runs.models import TrainingJob
 
 logger = logging.getLogger(__name__)
@@ -23,8 +23,7 @@ def launch(pk: int) -> str:
     job = TrainingJob.objects.select_related("run").get(pk=pk)
     if job.status != Status.QUEUED or job.cancel_requested_at:
         return f"Job {pk} is {job.get_status_display()}: nothing to start."
-    backend_of(job).start(job)
-    return f"Job {pk} was started."
+    return _begin(job)
 
 
 def reconcile() -> str:
@@ -32,9 +31,8 @@ def reconcile() -> str:
 
     Called every minute by the queue and whenever the lab starts. Returns a sentence.
     """
-    done = [
-        sentence for job in TrainingJob.objects.unfinished().select_related("run") if (sentence := _look_after(job))
-    ]
+    jobs = TrainingJob.objects.unfinished().filter(backend__in=BACKENDS).select_related("run")
+    done = [sentence for job in jobs if (sentence := _look_after(job))]
     return " ".join(done) or "Nothing to do."
 
 
@@ -48,8 +46,17 @@ def _look_after(job: TrainingJob) -> str:
         message = f"Its process ended {job.attempts} times before it could save another epoch; see {job.folder}/{LOG}."
         end(job, Status.ERRORED, message)
         return f"{job}: {message}"
+    return _begin(job)
+
+
+def _begin(job: TrainingJob) -> str:
     logger.info("starting the process of %s", job)
-    backend_of(job).start(job)
+    try:
+        backend_of(job).start(job)
+    except OSError as error:  # a full disk must not keep the next job waiting
+        message = sentence_of(error, job)
+        end(job, Status.FAILED, message)
+        return f"{job}: {message}"
     return f"{job} was started."
 
 

@@ -25,7 +25,7 @@ from runs.backends.local import LOG, holding
 from runs.bases import base_for
 from runs.checkpoints import CheckpointError, register
 from runs.config import ConfigError
-from runs.endings import end
+from runs.endings import end, sentence_of
 from runs.models import Checkpoint, TrainingJob
 from runs.package import Package, PackageError, plan_of, write_package
 
@@ -68,6 +68,14 @@ class JobProcess:
 
     def carry_out(self) -> str:
         """Train, or go on training; return a sentence on how it ended. Raises what is our own fault, after noting it."""
+        try:
+            return self._alone()
+        except OSError as error:  # of the job's folder itself
+            message = sentence_of(error, self.job)
+            end(self.job, Status.FAILED, message)
+            return message
+
+    def _alone(self) -> str:
         with holding(self.job) as mine:
             if not mine:
                 return f"Job {self.job.pk} is being trained by another process."
@@ -76,7 +84,7 @@ class JobProcess:
             try:
                 return self._train()
             except THEIR_FAULT as error:
-                message = _sentence(error)
+                message = sentence_of(error, self.job)
                 self._until_written(lambda: end(self.job, Status.FAILED, message))
                 return message
             except Exception as error:
@@ -209,9 +217,3 @@ def _facts(plan: TrainingPlan, outcome: Outcome) -> dict[str, object]:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'A file'}: {error.strerror}; mend that and start the run again, it goes on."
-    return str(error)

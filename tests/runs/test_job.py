@@ -84,7 +84,7 @@ def test_a_job_trains_registers_each_epoch_and_fills_the_runs_columns():
 def test_a_training_killed_at_any_moment_goes_on_to_the_same_weights(processes, eventually, ended):
     whole, torn = new_job(planned(3, name="whole")), new_job(planned(3, name="torn"))
     for job in (whole, torn):
-        assert tasks.launch(job.pk) == f"Job {job.pk} was started."
+        assert tasks.launch(job.pk).endswith("was started.")
     eventually(stepped(torn), job=torn)
     time.sleep(os.getpid() % 7 / 10)
     os.kill(int((torn.path / LOCK).read_text()), signal.SIGKILL)
@@ -230,6 +230,28 @@ def test_reconcile_leaves_a_job_alone_whose_process_lives():
         assert tasks.reconcile() == "Nothing to do."
     job.refresh_from_db()
     assert job.status == Status.RUNNING
+
+
+@pytest.mark.django_db
+def test_a_folder_that_cannot_be_written_fails_its_job_and_no_other(storage):
+    job, other = make_job(folder="training/a"), left_behind(attempts=3)
+    (storage / "training").mkdir(exist_ok=True)
+    (storage / "training" / "a").write_text("a file where the folder should be")
+    assert "File exists; mend that" in tasks.reconcile()
+    job.refresh_from_db()
+    other.refresh_from_db()
+    assert (job.status, job.run.status) == (Status.FAILED, "failed")
+    assert other.status == Status.ERRORED
+
+
+@pytest.mark.django_db
+def test_a_process_that_cannot_write_its_folder_says_so():
+    job = make_job()
+    job.path.parent.mkdir(parents=True)
+    job.path.write_text("a file where the folder should be")
+    assert "mend that and start the run again" in JobProcess(job).carry_out()
+    job.refresh_from_db()
+    assert job.status == Status.FAILED
 
 
 @pytest.mark.django_db
