@@ -8,16 +8,16 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
 from evaluation import convergence
 from evaluation.epoch_acts import QUEUE_EPOCH, QUEUE_RUN
 from evaluation.forms import ScoreForm
-from evaluation.gallery import card_of, cards_of, picture_url, render_picture
-from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestPrompt, TestRender
-from evaluation.resources import EpochResultResource, PromptTestResultResource, TestPromptResource
+from evaluation.gallery import card_of, cards_of
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry
+from evaluation.prompt_admin import render_thumbnail
+from evaluation.resources import EpochResultResource
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
@@ -195,116 +195,19 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
         return "a script" if result.is_machine_scored else "a person"
 
 
-def render_thumbnail(render: TestRender) -> SafeString | str:
-    """Return the <img> of a test render, or its status while there is none. Asks the database for nothing."""
-    if not render.finished:
-        return badge(render.status)
-    url = picture_url("render", render.pk)
-    return format_html('<img class="punk" src="{}" width="72" height="72" alt="" loading="lazy">', url)
-
-
-class TestPromptForm(MirroredForm):
-    class Meta:
-        model = TestPrompt
-        fields = "__all__"
-
-
-@admin.register(TestPrompt)
-class TestPromptAdmin(MirroredAdmin, ImportExportModelAdmin):
-    form = TestPromptForm
-    resource_classes = (TestPromptResource,)
-    list_display = ("prompt_name", "position", "purpose", "prompt_text")
-    list_select_related = ("place",)
-    search_fields = ("prompt_name", "prompt_text", "purpose")
-    readonly_fields = ("created_at",)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: TestPrompt | None = None) -> tuple[str, ...]:
-        fields = tuple(super().get_readonly_fields(request, obj))
-        used = obj is not None and (obj.test_renders.exists() or obj.results.exists())
-        # Pictures were judged by its words: another wording is another prompt.
-        return (*fields, "prompt_text", "negative_prompt") if used else fields
-
-    @admin.display(description="place in the suite", ordering="place__position")
-    def position(self, prompt: TestPrompt) -> str:
-        place = getattr(prompt, "place", None)
-        return "–" if place is None else "retired" if place.retired_at else str(place.position)
-
-
-@admin.register(SuitePrompt)
-class SuitePromptAdmin(admin.ModelAdmin[SuitePrompt]):
-    list_display = ("position", "test_prompt", "seed", "retired_at")
-    list_display_links = ("test_prompt",)
-    list_select_related = ("test_prompt",)
-    search_fields = ("test_prompt__prompt_name",)
-    autocomplete_fields = ("test_prompt",)
-
-
-class PromptTestResultForm(MirroredForm):
-    scores = ("score",)
-
-    class Meta:
-        model = PromptTestResult
-        fields = "__all__"
-
-
-@admin.register(PromptTestResult)
-class PromptTestResultAdmin(MirroredAdmin, ImportExportModelAdmin):
-    form = PromptTestResultForm
-    resource_classes = (PromptTestResultResource,)
-    list_display = (
-        "picture",
-        "__str__",
-        "passed",
-        "correct_background_color",
-        "correct_hair_color",
-        "is_pixel_art",
-        "score",
-    )
-    list_display_links = ("__str__",)
-    list_select_related = ("epoch_result__training_run", "test_prompt", "render")
-    list_filter = ("passed", "correct_background_color", "correct_hair_color", "is_pixel_art")
-    list_per_page = 50
-    search_fields = ("epoch_result__training_run__run_name", "test_prompt__prompt_name", "observations")
-    raw_id_fields = ("epoch_result", "test_prompt")
-    readonly_fields = ("picture", "image_path", "created_at")
-
-    @admin.display(description="")
-    def picture(self, result: PromptTestResult) -> SafeString | str:
-        render = getattr(result, "render", None)
-        return render_thumbnail(render) if render is not None else ""
-
-
-@admin.register(TestRender)
-class TestRenderAdmin(ReadOnlyAdmin, admin.ModelAdmin[TestRender]):
-    list_display = ("picture", "__str__", "status_badge", "seconds", "device", "queued_at", "message")
-    list_display_links = ("__str__",)
-    list_select_related = ("checkpoint__run", "test_prompt")
-    list_filter = ("status", "device")
-    list_per_page = 50
-    search_fields = ("checkpoint__run__run_name", "test_prompt__prompt_name", "message")
-    date_hierarchy = "queued_at"
-    readonly_fields = ("large_picture",)
-
-    @admin.display(description="")
-    def picture(self, render: TestRender) -> SafeString | str:
-        return render_thumbnail(render)
-
-    @admin.display(description="picture")
-    def large_picture(self, render: TestRender) -> SafeString | str:
-        shown = render_picture(render)
-        if shown.url is None:
-            return shown.words
-        return format_html('<img class="punk" src="{}" width="240" height="240" alt="{}">', shown.url, shown.prompt)
-
-    @admin.display(description="status", ordering="status")
-    def status_badge(self, render: TestRender) -> SafeString | str:
-        return badge(render.status)
-
-
 @admin.register(ScoreEntry)
 class ScoreEntryAdmin(ReadOnlyAdmin, admin.ModelAdmin[ScoreEntry]):
-    list_display = ("epoch_result", *EpochResult.SCORES, "verdict", "source", "by", "created_at")
+    list_display = ("epoch_result", "scores", "verdict_badge", "source", "by", "created_at")
     list_select_related = ("epoch_result__training_run", "by")
     list_filter = ("source",)
     search_fields = ("epoch_result__training_run__run_name", "observations", "by__username")
     date_hierarchy = "created_at"
+
+    @admin.display(description="scores")
+    def scores(self, entry: ScoreEntry) -> str:
+        given = [getattr(entry, name) for name in EpochResult.SCORES]
+        return "cleared" if entry.is_clearing else ", ".join("–" if one is None else f"{one:g}" for one in given)
+
+    @admin.display(description="verdict", ordering="verdict")
+    def verdict_badge(self, entry: ScoreEntry) -> SafeString | str:
+        return badge(entry.verdict)
