@@ -62,7 +62,7 @@ def punk(request: HttpRequest, key: UUID) -> HttpResponse:
         "release": row.release,
         "waits": waits,
         "text": _told(row) if waits else "",
-        "fault": FAULTS.get(row.status, ""),
+        "fault": FAULTS.get(Status(row.status), ""),
         "picture_lost": row.status == Status.RENDERED and not _has_picture(row),
         "drawn": row.status == Status.RENDERED,
         "title": _title(row),

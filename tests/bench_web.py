@@ -40,7 +40,7 @@ def one_start() -> tuple[float, float, bool]:
     try:
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read()  # noqa: S310 - our own server
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read()
                 break
             except urllib.error.HTTPError:
                 break

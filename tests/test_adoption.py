@@ -61,7 +61,7 @@ def test_an_empty_database_gets_the_documented_tables_views_and_trigger(scratch,
                 "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND contype <> 'n'", [table]
             ).fetchall()
             assert {name for (name,) in names} == {name for name, _ in lab_database.constraints(readme, table)}
-        views = dict(
+        views: dict[str, list[str]] = dict(
             connection.execute(
                 "SELECT table_name, array_agg(column_name::text ORDER BY ordinal_position)"
                 " FROM information_schema.columns WHERE table_name IN (SELECT viewname FROM pg_views"
@@ -77,8 +77,8 @@ def test_an_empty_database_gets_the_documented_tables_views_and_trigger(scratch,
             " VALUES ('a', now(), 'in_progress', 'b', 'SD15', '2020-01-01')"
         )
         connection.execute("UPDATE training_runs SET notes = 'x'")
-        (touched,) = connection.execute("SELECT updated_at > '2021-01-01' FROM training_runs").fetchone()
-        assert touched
+        touched = connection.execute("SELECT updated_at > '2021-01-01' FROM training_runs").fetchone()
+        assert touched == (True,)
 
 
 @pytest.mark.parametrize("drifted", [False, True], ids=["as documented", "drifted"])
@@ -102,11 +102,11 @@ def test_the_labs_database_is_adopted_without_a_changed_value(scratch, shared, d
                 assert [row[: len(row) - added] for row in rows] == before[table]
         assert connection.execute("SELECT count(*) FROM production_ready_epochs").fetchone() == (1,)
         # COPY leaves the sequence at its start; a new row must not meet an old number
-        (fresh,) = connection.execute(
+        fresh = connection.execute(
             "INSERT INTO training_runs (run_name, run_date, status, base_model, model_type)"
             " VALUES ('next', now(), 'in_progress', 'b', 'SD15') RETURNING id"
         ).fetchone()
-        assert fresh == 4
+        assert fresh == (4,)
     assert "No migrations to apply" in migrate(scratch)
     saved = manage(
         scratch,

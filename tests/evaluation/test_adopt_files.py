@@ -26,7 +26,7 @@ def past(tmp_path: Path) -> Path:
     return folder
 
 
-def lora_of(past: Path, name: str, seed: int = 1, dim: int = 4, **metadata: str) -> Path:
+def lora_of(past: Path, name: str, seed: int = 1, dim: int = 4, **metadata: Any) -> Path:
     return write_lora(past / f"{name}.safetensors", seed=seed, dim=dim, **metadata)
 
 
@@ -35,7 +35,7 @@ def matched(past: Path, **how: Any) -> dict[str, Match]:
 
 
 def told(match: Match) -> tuple[Decision, str | None, int | None]:
-    return match.decision, match.run and match.run.run_name, match.epoch
+    return match.decision, match.run.run_name if match.run else None, match.epoch
 
 
 def test_header_and_name_tell_run_and_epoch(past: Path):

@@ -52,7 +52,8 @@ class Command(BaseCommand):
             ) from error
 
     def _serve(self, state: Path, options: dict[str, Any]) -> None:
-        logging.getLogger("django-q").setLevel(logging.WARNING)  # each task it queues is no news here
+        for name in ("", "django-q"):  # the progress line says what there is to say
+            logging.getLogger(name).setLevel(logging.WARNING)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
@@ -182,6 +183,8 @@ def job_line(job: TrainingJob) -> str:
     """A training job in a few words."""
     if job.status != TrainingJob.Status.RUNNING:
         return f"training {job.run}: {job.get_status_display()}{f' ({job.message})' if job.message else ''}"
+    if not job.step:
+        return f"training {job.run}: loading the base model and the pictures"
     eta = f", {job.eta_seconds:.0f} s left" if job.eta_seconds is not None else ""
     loss = f", loss {job.loss:.4f}" if job.loss is not None else ""
     return f"training {job.run}: epoch {job.epoch}, step {job.step}/{job.total_steps} ({job.share:.0%}){loss}{eta}"
