@@ -1,30 +1,32 @@
 """LoRA training from the config that kohya reads. `train` is the entrance; one call trains one plan in this process.
 
 Everything random follows from the seed and the place in the training, so that a training that was killed and started
-again ends with the same bytes as one that was not.
+again ends, on the CPU, with the same bytes as one that was not.
 """
 
 from __future__ import annotations
 
+import glob
 import math
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from punklab.diffusion import lora
 from punklab.diffusion.training_adapter import Adapter, Parts, load_parts, make_optimizer, precision
-from punklab.diffusion.training_data import Batch, TrainingData, read_training_data
+from punklab.diffusion.training_data import Batch, read_training_data
+from punklab.diffusion.training_length import checkpoints_of, length_of
 from punklab.diffusion.training_metadata import metadata_of
 from punklab.diffusion.training_noise import NoiseTable, draw
 from punklab.diffusion.training_plan import TrainingError, TrainingPlan
+from punklab.diffusion.training_report import Ending, Outcome, Progress
 from punklab.diffusion.training_state import (
     Position,
     check_disk,
+    close_state,
     disk_errors_named,
     load_position,
     load_state,
@@ -37,45 +39,6 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["Ending", "Outcome", "Progress", "Trainer", "TrainingError", "TrainingPlan", "train"]
-
-
-class Ending(StrEnum):
-    FINISHED = "finished"
-    STOPPED = "stopped"  # `should_stop` said so; the state is saved and the next call goes on
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """After each optimizer step, and (with `checkpoint`) after each saved epoch."""
-
-    step: int
-    total_steps: int
-    epoch: int
-    epochs: int
-    loss: float  # averaged over the last epoch's worth of batches, as kohya shows it
-    learning_rate: float  # of the UNet, or of the text encoder where only that is trained
-    eta_seconds: float
-    images_per_second: float
-    checkpoint: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    ending: Ending
-    checkpoints: tuple[Path, ...]  # all of this training that are on disk, in order of epoch
-    step: int
-    total_steps: int
-    loss: float
-    seconds: float  # of work, resumptions included
-    notes: tuple[str, ...]  # what was done otherwise than asked, and why
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Length:
-    batches: int  # an epoch
-    steps: int  # optimizer steps an epoch
-    total: int
-    epochs: int
 
 
 def train(
@@ -91,6 +54,9 @@ def train(
     """
     with locked(plan.state_dir):
         _sweep(plan)
+        saved = load_position(plan.state_dir)
+        if saved is not None and saved.closed:
+            return _closed_outcome(plan, saved)
         return Trainer(plan).run(on_progress, should_stop)
 
 
@@ -105,14 +71,15 @@ class Trainer:
 
         self.plan = plan
         self.data = read_training_data(plan)
-        self.length = _length_of(plan, self.data)
+        self.length = length_of(plan, self.data)
         self.position = self._position()
         self.parts = parts or load_parts(plan)
         self.latents = Latents(self.parts, plan, self.data)
         self.texts = Texts(self.parts, plan, self.data)
         self.adapter = Adapter(self.parts, plan)
         self.noise = NoiseTable(self.parts.scheduler_config, plan, plan.device)
-        self.optimizer, self.rates, self.notes = make_optimizer(self.adapter, plan)
+        self.optimizer, self.rates, said = make_optimizer(self.adapter, plan)
+        self.notes = [*plan.notes, *said]
         self.used_precision = precision(plan)
         if self.used_precision != plan.mixed_precision:
             self.notes.append(f"{plan.mixed_precision} needs a CUDA GPU: trained in 32 bits.")
@@ -147,6 +114,8 @@ class Trainer:
                 saved_at = time.monotonic()
             if stop:
                 return self._outcome(Ending.STOPPED)
+        position.closed, position.notes = True, self.notes
+        close_state(self.plan.state_dir, position)
         return self._outcome(Ending.FINISHED)
 
     def step(self) -> None:
@@ -161,11 +130,7 @@ class Trainer:
             (self.scaler.scale(whole) if self.scaler else whole).backward()
             losses.append(loss.detach())
         values = [float(loss) for loss in losses]
-        if not all(math.isfinite(value) for value in values):
-            raise TrainingError(
-                f"The loss became {values} at step {position.step + 1}: the rates are too high or a picture is odd; "
-                "lower `unet_lr` and `text_encoder_lr`. The state before it is kept."
-            )
+        self._refuse_no_numbers("loss", values)
         self._optimize()
         position.losses[position.batch : last] = values
         position.step += 1
@@ -196,14 +161,22 @@ class Trainer:
 
         if self.scaler:
             self.scaler.unscale_(self.optimizer)
-        if self.plan.max_grad_norm:
-            torch.nn.utils.clip_grad_norm_(self.trained, self.plan.max_grad_norm, foreach=True)
-        if self.scaler:
+        limit = self.plan.max_grad_norm or math.inf  # 0 means no limit to kohya
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, limit, foreach=True)
+        if self.scaler:  # it leaves a step out whose gradients overflow
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
+            self._refuse_no_numbers("gradient", [float(norm)])
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+    def _refuse_no_numbers(self, what: str, values: list[float]) -> None:
+        if not all(math.isfinite(value) for value in values):
+            raise TrainingError(
+                f"The {what} became {values} at step {self.position.step + 1}: the rates are too high or a picture is "
+                "odd; lower `unet_lr` and `text_encoder_lr`. The state before it is kept."
+            )
 
     def _set_rates(self) -> None:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
@@ -221,12 +194,7 @@ class Trainer:
         found = load_position(self.plan.state_dir)
         if found is None:
             return self._fresh(deciding)
-        changed = sorted(key for key in deciding if found.deciding.get(key) != deciding[key])
-        if changed:
-            raise TrainingError(
-                f"{self.plan.state_dir}: the saved state belongs to another training ({', '.join(changed)} differ); "
-                "give that back, or use another state folder."
-            )
+        _refuse_changes(self.plan, deciding, found)
         return found
 
     def _fresh(self, deciding: dict[str, Any]) -> Position:
@@ -239,7 +207,7 @@ class Trainer:
 
     def _check_disk(self) -> None:
         """Room for the checkpoints still to come and for two states: the old one stays until the new one is whole."""
-        paths = [path for path, _ in _checkpoints(self.plan, self.length) if not path.exists()]
+        paths = [path for path, _ in checkpoints_of(self.plan, self.length) if not path.exists()]
         size = self.adapter.checkpoint_bytes(self.save_dtype)
         numbers = sum(tensor.numel() for tensor in self.adapter.tensors.values())
         state = 2 * (3 * 4 * numbers + 2**20)
@@ -258,7 +226,7 @@ class Trainer:
         if not position.step or (position.batch and not done):
             return
         epoch = self.length.epochs if done else position.epoch - 1
-        path = {number: path for path, number in _checkpoints(self.plan, self.length)}.get(epoch)
+        path = {number: path for path, number in checkpoints_of(self.plan, self.length)}.get(epoch)
         if path is None or path.exists():
             return
         facts = {
@@ -288,44 +256,48 @@ class Trainer:
             total_steps=length.total,
             epoch=epoch,
             epochs=length.epochs,
-            loss=self._average(),
+            loss=self.position.average,
             learning_rate=float(self.optimizer.param_groups[-1]["lr"]),
             eta_seconds=pace * (length.total - position.step),
             images_per_second=images / pace if pace else 0.0,
             checkpoint=checkpoint,
         )
 
-    def _average(self) -> float:
-        losses = self.position.losses
-        return sum(losses) / len(losses) if losses else 0.0
-
     def _outcome(self, ending: Ending) -> Outcome:
         return Outcome(
             ending=ending,
-            checkpoints=tuple(path for path, _ in _checkpoints(self.plan, self.length) if path.exists()),
+            checkpoints=tuple(path for path, _ in checkpoints_of(self.plan, self.length) if path.exists()),
             step=self.position.step,
             total_steps=self.length.total,
-            loss=self._average(),
+            loss=self.position.average,
             seconds=self.position.seconds,
             notes=tuple(self.notes),
         )
 
 
-def _length_of(plan: TrainingPlan, data: TrainingData) -> _Length:
-    batches = data.batches_per_epoch(plan.train_batch_size)
-    steps = math.ceil(batches / plan.gradient_accumulation_steps)
-    total = plan.max_train_steps if plan.max_train_epochs is None else plan.max_train_epochs * steps
-    return _Length(batches=batches, steps=steps, total=total, epochs=math.ceil(total / steps))
+def _refuse_changes(plan: TrainingPlan, deciding: dict[str, Any], saved: Position) -> None:
+    changed = sorted(key for key in deciding if saved.deciding.get(key) != deciding[key])
+    if changed:
+        raise TrainingError(
+            f"{plan.state_dir}: the saved state belongs to another training ({', '.join(changed)} differ); "
+            "give that back, or use another state folder."
+        )
 
 
-def _checkpoints(plan: TrainingPlan, length: _Length) -> list[tuple[Path, int]]:
-    """The files that the training writes and their epochs; kohya gives the last one no number."""
-    every = plan.save_every_n_epochs
-    numbered = [epoch for epoch in range(1, length.epochs) if every and epoch % every == 0]
-    return [
-        *((plan.checkpoint_path(epoch), epoch) for epoch in numbered),
-        (plan.checkpoint_path(None), length.epochs),
-    ]
+def _closed_outcome(plan: TrainingPlan, saved: Position) -> Outcome:
+    """What a training that ended before says again, without loading anything."""
+    _refuse_changes(plan, plan.deciding(), saved)
+    every = saved.epoch - 1 if saved.batch == 0 else saved.epoch
+    paths = [*(plan.checkpoint_path(epoch) for epoch in range(1, every)), plan.checkpoint_path(None)]
+    return Outcome(
+        ending=Ending.FINISHED,
+        checkpoints=tuple(path for path in paths if path.exists()),
+        step=saved.step,
+        total_steps=saved.step,
+        loss=saved.average,
+        seconds=saved.seconds,
+        notes=tuple(saved.notes),
+    )
 
 
 def _optimizer_name(optimizer: Any, plan: TrainingPlan) -> str:
@@ -337,7 +309,7 @@ def _optimizer_name(optimizer: Any, plan: TrainingPlan) -> str:
 
 def _sweep(plan: TrainingPlan) -> None:
     """Remove what a killed trainer left half-written; the lock is held, so nobody is writing."""
-    name = plan.output_name or "*"
+    name = glob.escape(plan.output_name) if plan.output_name else "*"
     for folder, pattern in ((plan.state_dir, ".*.part"), (plan.output_dir, f".{name}*.safetensors.*.part")):
         if folder.is_dir():
             for path in folder.glob(pattern):

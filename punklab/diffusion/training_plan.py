@@ -72,6 +72,7 @@ class TrainingPlan:
     save_precision: str = "float32"
     training_comment: str | None = None
     state_every_seconds: float = 60.0
+    notes: tuple[str, ...] = ()  # what is done otherwise than the config says
 
     @classmethod
     def from_config(
@@ -101,7 +102,8 @@ class TrainingPlan:
                 output_dir=Path(output_dir),
                 state_dir=Path(state_dir),
                 device=device,
-                size=_size(values, base),
+                size=(size := _size(values, base)),
+                notes=_size_notes(values, base, size),
                 **_network(values),
                 **_rates(values, base),
                 **_length(values),
@@ -174,6 +176,13 @@ def _size(values: Mapping[str, Any], base: BaseModel) -> int:
     if len(set(sides)) != 1:
         raise ValueError(f"resolution is {values['resolution']!r}; punks are square")
     return sides[0]
+
+
+def _size_notes(values: Mapping[str, Any], base: BaseModel, size: int) -> tuple[str, ...]:
+    asked = str(values.get("resolution", size))
+    if asked in (str(size), f"{size},{size}"):
+        return ()
+    return (f"The config's resolution is {asked}; {base.name} is trained at {size}.",)
 
 
 def _network(values: Mapping[str, Any]) -> dict[str, Any]:

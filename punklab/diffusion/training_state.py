@@ -39,6 +39,13 @@ class Position:
     seconds: float = 0.0  # of work, over all its resumptions
     session: str = ""
     deciding: dict[str, Any] = field(default_factory=dict)  # TrainingPlan.deciding and the data's digest
+    closed: bool = False  # the training has ended: no tensors are kept
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def average(self) -> float:
+        """The loss over the last epoch's worth of batches; 0 before the first."""
+        return sum(self.losses) / len(self.losses) if self.losses else 0.0
 
 
 @contextlib.contextmanager
@@ -91,17 +98,25 @@ def save_state(folder: Path, position: Position, adapter: dict[str, Any], optimi
 
     tensors = {_ADAPTER + name: tensor.detach().cpu().contiguous() for name, tensor in adapter.items()}
     numbers: dict[str, Any] = {}
-    for index, entries in optimizer.state_dict()["state"].items():
-        for name, value in entries.items():
-            if hasattr(value, "detach"):
-                tensors[f"{_OPTIMIZER}{index}.{name}"] = value.detach().cpu().contiguous()
-            else:
-                numbers[f"{index}.{name}"] = value
+    for name, value in _leaves(optimizer.state_dict()["state"]):
+        if hasattr(value, "detach"):
+            tensors[_OPTIMIZER + name] = value.detach().cpu().contiguous()
+        else:
+            numbers[name] = value
     facts = {"position": asdict(position), "optimizer": numbers, "scaler": scaler.state_dict() if scaler else {}}
     content = save(tensors, metadata={"punklab": json.dumps(facts)})
     path = folder / STATE_FILE
     with disk_errors_named(path):
         _replace(path, content)
+
+
+def close_state(folder: Path, position: Position) -> None:
+    """Keep the position alone of a training that has ended; the checkpoints hold its tensors."""
+    from safetensors.torch import save
+
+    facts = {"position": asdict(position), "optimizer": {}, "scaler": {}}
+    with disk_errors_named(folder / STATE_FILE):
+        _replace(folder / STATE_FILE, save({}, metadata={"punklab": json.dumps(facts)}))
 
 
 def load_position(folder: Path) -> Position | None:
@@ -125,11 +140,23 @@ def load_state(folder: Path, adapter: dict[str, torch.nn.Parameter], optimizer: 
     entries: dict[int, dict[str, Any]] = {}
     saved = {name.removeprefix(_OPTIMIZER): value for name, value in tensors.items() if name.startswith(_OPTIMIZER)}
     for name, value in {**saved, **facts["optimizer"]}.items():
-        index, _, key = name.partition(".")
-        entries.setdefault(int(index), {})[key] = value
+        index, *path, last = name.split("/")
+        place = entries.setdefault(int(index), {})
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = value
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
     if scaler and facts["scaler"]:
         scaler.load_state_dict(facts["scaler"])
+
+
+def _leaves(nested: dict[Any, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Values and their paths `a/b/c`: bitsandbytes nests its 8-bit state one level deeper than torch."""
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}{key}/")
+        else:
+            yield f"{path}{key}", value
 
 
 def _facts(path: Path) -> dict[str, Any] | None:

@@ -84,7 +84,7 @@ def test_min_snr_weights_are_those_of_the_paper():
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"),
+    ("name", "shape"),
     [
         ("constant", {}),
         ("constant_with_warmup", {"warmup": 5}),
@@ -94,16 +94,16 @@ def test_min_snr_weights_are_those_of_the_paper():
         ("polynomial", {"warmup": 5, "power": 2.0}),
     ],
 )
-def test_schedules_are_those_of_transformers(name, settings):
+def test_schedules_are_those_of_transformers(name, shape):
     import torch
     from transformers import get_scheduler
 
     rate, total = 1e-3, 40
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=rate)
     extra = {"cosine_with_restarts": {"num_cycles": 3}, "polynomial": {"power": 2.0}}.get(name, {})
-    warmup = settings.get("warmup", 0)
+    warmup = shape.get("warmup", 0)
     theirs = get_scheduler(name, optimizer, warmup, total, scheduler_specific_kwargs=extra)
-    ours = Schedule(name, **settings)
+    ours = Schedule(name, **shape)
     for step in range(total):
         assert rate * ours.factor(step, total, rate) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
         optimizer.step()

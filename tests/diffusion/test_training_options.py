@@ -204,10 +204,14 @@ def test_a_checkpoint_with_other_modules_or_dims_is_refused_by_name(trainer_of, 
         trainer_of(network_weights=str(path))
 
 
-def test_a_loss_that_is_no_number_stops_the_training(trainer_of):
+def test_a_loss_or_gradient_that_is_no_number_stops_the_training(trainer_of):
     trainer = trainer_of()
-    next(iter(trainer.adapter.named("unet").values())).data.fill_(float("nan"))
-    with pytest.raises(TrainingError, match="step 1: the rates are too high"):
+    tensors = list(trainer.adapter.named("unet").values())
+    tensors[0].register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(TrainingError, match=r"gradient became .* step 1: the rates are too high"):
+        trainer.step()
+    tensors[0].data.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"loss became .* step 1: the rates are too high"):
         trainer.step()
     assert trainer.position.step == 0
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import pickle
+import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,7 +16,9 @@ import pytest
 from punklab.diffusion import lora
 from punklab.diffusion.kohya_keys import Part
 from punklab.diffusion.training import Ending, Progress, TrainingError, TrainingPlan, train
-from punklab.diffusion.training_state import LOCK_FILE, STATE_FILE, load_position, locked
+from punklab.diffusion.training_data import read_training_data
+from punklab.diffusion.training_length import checkpoints_of, length_of
+from punklab.diffusion.training_state import LOCK_FILE, STATE_FILE, locked
 
 pytestmark = pytest.mark.diffusion
 CONFIG = {
@@ -45,16 +44,20 @@ CONFIG = {
 }
 
 
+def build_plan(base, data, folder, **values):
+    return TrainingPlan.from_config(
+        {**CONFIG, **values},
+        base=base,
+        train_data_dir=data,
+        output_dir=folder / "out",
+        state_dir=folder / "state",
+    )
+
+
 @pytest.fixture
 def plan_of(miniature, training_folder, tmp_path):
-    def build(name="run", **values):
-        return TrainingPlan.from_config(
-            {**CONFIG, **values},
-            base=miniature,
-            train_data_dir=training_folder,
-            output_dir=tmp_path / name / "out",
-            state_dir=tmp_path / name / "state",
-        )
+    def build(**values):
+        return build_plan(miniature, training_folder, tmp_path, **values)
 
     return build
 
@@ -63,6 +66,13 @@ def run(plan, stop_after=None):
     heard: list[Progress] = []
     outcome = train(plan, on_progress=heard.append, should_stop=lambda: heard[-1].step == stop_after)
     return outcome, heard
+
+
+@pytest.fixture(scope="module")
+def whole(miniature, four_punks, tmp_path_factory):
+    """A training that nothing interrupted: plan, outcome and what was heard of it."""
+    plan = build_plan(miniature, four_punks, tmp_path_factory.mktemp("whole"))
+    return plan, *run(plan)
 
 
 def tensors_of(path):
@@ -76,9 +86,8 @@ def same_files(one, other):
     return ours.keys() == theirs.keys() and all(ours[name].equal(theirs[name]) for name in ours)
 
 
-def test_every_epoch_is_saved_under_kohyas_names_with_what_it_was_made_of(plan_of, miniature):
-    plan = plan_of()
-    outcome, heard = run(plan)
+def test_every_epoch_is_saved_under_kohyas_names_with_what_it_was_made_of(whole, miniature):
+    plan, outcome, heard = whole
     assert [path.name for path in outcome.checkpoints] == [
         "punks-000001.safetensors",
         "punks-000002.safetensors",
@@ -153,53 +162,51 @@ def test_a_checkpoint_loads_in_diffusers_whole_and_at_the_strength_it_was_traine
         assert not torch.allclose(pipe.unet(latents, 500, states).sample, base, atol=1e-4)
 
 
-def test_a_stopped_training_goes_on_to_the_same_bytes(plan_of):
-    whole, _ = run(plan_of("whole"))
-    plan = plan_of("stopped")
+def test_a_stopped_training_goes_on_to_the_same_bytes(plan_of, whole):
+    plan = plan_of()
     first, _ = run(plan, stop_after=3)
     assert (first.ending, first.step, len(first.checkpoints)) == (Ending.STOPPED, 3, 1)
     times = first.checkpoints[0].stat().st_mtime_ns
     second, heard = run(plan)
     assert (second.ending, second.step, heard[0].step) == (Ending.FINISHED, 6, 4)
     assert second.checkpoints[0].stat().st_mtime_ns == times
-    assert second.loss == pytest.approx(whole.loss)
-    for one, other in zip(whole.checkpoints, second.checkpoints, strict=True):
+    assert second.loss == pytest.approx(whole[1].loss)
+    for one, other in zip(whole[1].checkpoints, second.checkpoints, strict=True):
         assert same_files(one, other)
-    again, heard = run(plan)
-    assert (again.ending, again.checkpoints, heard) == (Ending.FINISHED, second.checkpoints, [])
 
 
-KILLED = """
-import sys, pickle
-from punklab.diffusion.training import train
-with open(sys.argv[1], "rb") as file:
-    plan = pickle.load(file)
-def tell(progress):
-    print(progress.step, progress.checkpoint or "", flush=True)
-train(plan, on_progress=tell, should_stop=lambda: False)
-"""
+def test_a_training_that_has_ended_says_so_again_without_training(plan_of):
+    plan = plan_of(max_train_epochs=1, resolution="512,512", mixed_precision="fp16")
+    first, _ = run(plan)
+    assert (plan.state_dir / STATE_FILE).stat().st_size < 10_000
+    assert [note.split(";")[0] for note in first.notes] == [
+        "The config's resolution is 512,512",
+        "fp16 needs a CUDA GPU: trained in 32 bits.",
+    ]
+    assert run(plan) == (first, [])
+    with pytest.raises(TrainingError, match="another training"):
+        run(plan_of(max_train_epochs=2))
 
 
-def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(plan_of, tmp_path):
-    whole, _ = run(plan_of("whole", max_train_epochs=2))
-    plan = replace(plan_of("killed", max_train_epochs=2), state_every_seconds=0)
-    (tmp_path / "plan").write_bytes(pickle.dumps(plan))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    for delay in (0.05, 0.2):  # into the step, the state or the checkpoint after its first step
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path / "plan")], stdout=subprocess.PIPE, text=True, env=environment
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline()
-        time.sleep(delay)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    position = load_position(plan.state_dir)
-    assert position is not None
-    assert 0 < position.step < 4
-    resumed, _ = run(plan)
-    for one, other in zip(whole.checkpoints, resumed.checkpoints, strict=True):
+def train_and_tell(plan, stepped):
+    train(plan, on_progress=lambda progress: stepped.set(), should_stop=lambda: False)
+
+
+def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(plan_of, whole):
+    plan = replace(plan_of(), state_every_seconds=0)
+    context = multiprocessing.get_context("spawn")
+    stepped = context.Event()
+    other = context.Process(target=train_and_tell, args=(plan, stepped))
+    other.start()
+    assert stepped.wait(120)
+    time.sleep(random.random() * 0.5)  # into a step, a state or a checkpoint, another one each time
+    other.kill()
+    other.join()
+    assert other.exitcode == -signal.SIGKILL
+    resumed, heard = run(plan)
+    assert resumed.ending is Ending.FINISHED
+    assert all(progress.step > 1 for progress in heard)
+    for one, other in zip(whole[1].checkpoints, resumed.checkpoints, strict=True):
         assert same_files(one, other)
     assert not [path.name for folder in (plan.output_dir, plan.state_dir) for path in folder.glob(".*")]
 
@@ -259,7 +266,7 @@ def test_too_little_room_is_said_before_training_begins(plan_of, monkeypatch):
 
 
 def test_a_disk_that_fills_up_keeps_the_last_state(plan_of, monkeypatch):
-    plan = plan_of()
+    plan = plan_of(max_train_epochs=1)
 
     def full(*args):
         raise OSError(28, "No space left on device")
@@ -270,15 +277,19 @@ def test_a_disk_that_fills_up_keeps_the_last_state(plan_of, monkeypatch):
             run(plan)
     assert not list(plan.output_dir.glob("*"))
     outcome, _ = run(plan)
-    assert len(outcome.checkpoints) == 3
+    assert len(outcome.checkpoints) == 1
 
 
-def test_saving_every_second_epoch_leaves_the_others_out(plan_of):
-    plan = plan_of(save_every_n_epochs=2, train_batch_size=4)
-    assert [path.name for path in run(plan)[0].checkpoints] == ["punks-000002.safetensors", "punks.safetensors"]
+def test_epochs_and_files_are_reckoned_as_in_kohya(plan_of):
+    data = read_training_data(plan_of())
 
+    def reckoned(**values):
+        plan = plan_of(**values)
+        length = length_of(plan, data)
+        names = [(path.name.removesuffix(".safetensors"), epoch) for path, epoch in checkpoints_of(plan, length)]
+        return (length.batches, length.steps, length.total, length.epochs), names
 
-def test_steps_count_where_no_epochs_are_given(plan_of):
-    outcome, heard = run(plan_of(max_train_epochs=None, max_train_steps=3, train_batch_size=4))
-    assert (outcome.step, heard[-1].epochs) == (3, 3)
-    assert lora.read_header(outcome.checkpoints[-1]).metadata["ss_epoch"] == "3"
+    assert reckoned(save_every_n_epochs=2) == ((2, 2, 6, 3), [("punks-000002", 2), ("punks", 3)])
+    assert reckoned(save_every_n_epochs=None) == ((2, 2, 6, 3), [("punks", 3)])
+    assert reckoned(train_batch_size=3, max_train_epochs=None, max_train_steps=3)[0] == (2, 2, 3, 2)
+    assert reckoned(train_batch_size=1, gradient_accumulation_steps=3)[0] == (4, 2, 6, 3)
