@@ -36,7 +36,7 @@ def load(folder: Path, device: str = "cpu") -> Any:
     from diffusers import StableDiffusionPipeline
 
     pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, torch_dtype=torch.float32, safety_checker=None, local_files_only=True, use_safetensors=True
+        folder, dtype=torch.float32, safety_checker=None, local_files_only=True, use_safetensors=True
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)

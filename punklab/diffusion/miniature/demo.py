@@ -13,10 +13,17 @@ from PIL import Image
 
 from punklab.diffusion.miniature import artist, grammar, palette, shapes
 from punklab.diffusion.miniature.artist import Punk
+from punklab.diffusion.miniature.palette import Rgb
 from punklab.diffusion.miniature.traits import Traits, random_traits
+from punklab.pixels.colour import HEX_CODE
 
 FACTOR = 16
 WORDING = grammar.Wording(tail_codes=12)
+FEWEST_CODES = 12
+# Colours that nobody would call by another name, and how far (of 255) they stray.
+_SPREAD = 5
+_EYES: tuple[Rgb, ...] = ((102, 51, 0), (60, 35, 20), (51, 153, 255), (60, 110, 190), (60, 150, 70), (140, 120, 50))
+_LIPS: tuple[Rgb, ...] = ((240, 120, 150), (250, 130, 165), (220, 25, 45), (140, 80, 65))
 
 
 def draw_demo_set(n: int, seed: int) -> list[tuple[Punk, str]]:
@@ -28,8 +35,9 @@ def draw_demo_set(n: int, seed: int) -> list[tuple[Punk, str]]:
     pairs: list[tuple[Punk, str]] = []
     while len(pairs) < n:
         punk = artist.draw(_traits(rng, "lady" if len(pairs) % 2 else "lad"), artist.DEMO_STYLE)
-        if _shows_what_is_told(punk):
-            pairs.append((punk, grammar.caption(punk, WORDING)))
+        caption = grammar.caption(punk, WORDING)
+        if _shows_what_is_told(punk) and len(set(HEX_CODE.findall(caption))) >= FEWEST_CODES:
+            pairs.append((punk, caption))
     return pairs
 
 
@@ -66,14 +74,14 @@ def _traits(rng: random.Random, sex: str) -> Traits:
         background=_clear(traits.background, "general", rng),
         hair=_clear(traits.hair, "hair", rng),
         skin=palette.pick("skin", rng, palette.HUMAN_SKIN),
-        eyes=palette.pick("eyes", rng, ("brown", "blue", "green", "grey", "hazel")),
-        lips=palette.pick("lips", rng, ("pink", "red", "brown")),
+        eyes=palette.near(rng.choice(_EYES), "eyes", rng, _SPREAD),
+        lips=palette.near(rng.choice(_LIPS), "lips", rng, _SPREAD),
     )
 
 
-def _clear(colour: palette.Rgb, kind: str, rng: random.Random) -> palette.Rgb:
+def _clear(colour: Rgb, kind: str, rng: random.Random) -> Rgb:
     anchors = palette.TABLES[kind][palette.name_of(colour, kind)]
-    return palette.near(rng.choice(anchors), kind, rng, spread=5)
+    return palette.near(rng.choice(anchors), kind, rng, _SPREAD)
 
 
 def _shows_what_is_told(punk: Punk) -> bool:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from punklab.diffusion.miniature import artist, grammar
 
-_PORTION = 1000
+_PORTION = 250
 END = "<|endoftext|>"
 LIMIT = 225
 # How much an error in a part counts: eyes and lips are three or four cells of 576 and yet what people look at.
@@ -43,7 +43,7 @@ class Pool:
 
 
 def draw_pool(count: int, tokenizer: Any, seed: int, processes: int) -> Pool:
-    """`count` random punks (rounded up to whole thousands) with random wordings; the same seed gives the same pool."""
+    """`count` random punks (rounded up to whole portions) with random wordings; the same seed gives the same pool."""
     seeds = [seed * 1_000_003 + number for number in range(-(-count // _PORTION))]
     definition = tokenizer.backend_tokenizer.to_str()
     if processes > 1:

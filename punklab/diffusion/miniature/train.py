@@ -71,7 +71,9 @@ def build(
     left = minutes * 60 - (time.monotonic() - started)
     steps = lesson.draw(left)
     networks.save_pipeline(out, lesson.vae, lesson.kept_text, tokens, lesson.kept_unet)
-    return write_profile(out, {"steps": steps, "batch": recipe.batch, "seed": seed, "minutes": minutes})
+    return write_profile(
+        out, {"steps": steps, "batch": recipe.batch, "seed": seed, "minutes": minutes, "device": device}
+    )
 
 
 class _Lesson:
@@ -156,9 +158,9 @@ class _Lesson:
         return torch.optim.AdamW(groups, betas=(0.9, second), weight_decay=0.01, fused=cuda, capturable=cuda)
 
     def _clock(self, seconds: float, optimiser: Any, warmup: int) -> Iterator[tuple[int, float]]:
-        """Steps from 1 and the share of time gone, with the rates warmed up and then lowered along a cosine."""
-        started, step = time.monotonic(), 0
-        while (share := (time.monotonic() - started) / seconds) < 1:
+        """Steps from 1, at least one, and the share of time gone; rates are warmed up, then lowered along a cosine."""
+        started, step, share = time.monotonic(), 0, 0.0
+        while share < 1:
             step += 1
             for group in optimiser.param_groups:
                 rate = group["top"] * min(1, step / warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
@@ -167,6 +169,7 @@ class _Lesson:
                 else:
                     group["lr"].fill_(rate)
             yield step, share
+            share = (time.monotonic() - started) / max(seconds, 1e-3)
 
     def _windows(self) -> int:
         return self.rng.choices((1, 2, 3), WINDOW_SHARES)[0]
