@@ -211,6 +211,7 @@ def test_an_epoch_without_a_file_here_cannot_be_tested():
 
 def test_the_comparison_sets_the_baseline_beside_the_epochs(checkpoint, tmp_path, django_assert_max_num_queries):
     later = make_checkpoint(run=checkpoint.run, epoch=3)
+    best_before = make_checkpoint(run=make_run(run_name="perfect"), epoch=7)
     suite.queue_baseline(base_for("miniature"))
     suite.queue(checkpoint, "medium")
     suite.queue(later, "quick")
@@ -223,9 +224,11 @@ def test_the_comparison_sets_the_baseline_beside_the_epochs(checkpoint, tmp_path
     assert drawn == [[False] * 6, [True] * 3 + [False] * 3, [False] * 6]
     assert found.rows[1].metrics["n_pictures"] == 3
     out = StringIO()
-    call_command("compare", checkpoint.run.run_name, "2", sheet=tmp_path / "sheet.png", stdout=out)
-    assert "epoch 2: 3 of 6 pictures, background" in out.getvalue()
-    assert size_of(tmp_path / "sheet.png") == (6 * 104 + 8, 2 * 104 + 8)
+    call_command(
+        "compare", checkpoint.run.run_name, "2", "--beside", "perfect", "7", sheet=tmp_path / "sheet.png", stdout=out
+    )
+    assert f"{best_before}: 0 of 6 pictures\nepoch 2: 3 of 6 pictures, background" in out.getvalue()
+    assert size_of(tmp_path / "sheet.png") == (6 * 104 + 8, 3 * 104 + 8)
 
 
 def test_the_finish_that_is_asked_for_exists():

@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from PIL import Image
 
-from evaluation import comparison, scoring
+from evaluation import comparison, results, scoring
+from runs.models import Checkpoint
 
 CELL, GAP = 96, 8
 COLUMNS = (("background", "background_accuracy"), ("hair", "hair_accuracy"), ("pixel art", "pixel_art_purity"))
@@ -19,12 +20,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run")
         parser.add_argument("epochs", nargs="*", type=int, help="all when none is given")
+        parser.add_argument(
+            "--beside", nargs=2, action="append", default=[], metavar=("RUN", "EPOCH"), help="another run's epoch"
+        )
         parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write the pictures, an epoch a line")
 
     def handle(self, **options: Any) -> str:
-        """Return the table. Raises CommandError for an unknown run, or a sheet that cannot be written."""
+        """Return the table. Raises CommandError for an unknown run or epoch, or a sheet that cannot be written."""
         try:
-            found = comparison.compare(scoring.find_run(options["run"]), options["epochs"] or None)
+            others = [_checkpoint(run, epoch) for run, epoch in options["beside"]]
+            found = comparison.compare(scoring.find_run(options["run"]), options["epochs"] or None, others)
         except scoring.ScoringError as error:
             raise CommandError(str(error)) from error
         if not found.prompts:
@@ -50,6 +55,15 @@ def sheet(found: comparison.Comparison) -> Image.Image:
             with Image.open(render.finished_path) as picture:
                 image.paste(picture.convert("RGB").resize((CELL, CELL), Image.Resampling.NEAREST), place)
     return image
+
+
+def _checkpoint(run: str, epoch: str) -> Checkpoint:
+    if not epoch.isdecimal():
+        raise CommandError(f"{epoch!r} is no epoch: --beside takes a run and a number.")
+    checkpoint = results.checkpoint_of(scoring.find_epoch(run, int(epoch)))
+    if checkpoint is None:
+        raise CommandError(f"Epoch {epoch} of {run} has no checkpoint here: register its file with `adopt_files`.")
+    return checkpoint
 
 
 def _line(row: comparison.Row) -> str:
