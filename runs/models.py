@@ -244,7 +244,7 @@ class TrainingJob(models.Model):
         CANCELLED = "cancelled"
 
     FINAL: ClassVar = frozenset({Status.FINISHED, Status.FAILED, Status.ERRORED, Status.CANCELLED})
-    ATTEMPTS: ClassVar = 3
+    ATTEMPTS: ClassVar = 5  # processes that may die in turn before an epoch is saved
 
     run = models.ForeignKey(TrainingRun, on_delete=models.PROTECT, related_name="jobs")
     backend = models.CharField(max_length=20, default="local")

@@ -66,6 +66,8 @@ def create_run(
     columns = columns_of(config)
     columns["output_name"] = columns["output_name"] or _file_name(name)
     columns["all_parameters"] |= {"output_name": columns["output_name"], REPEATS: repeats}
+    if weights := config.values.get("network_weights"):  # the training's process starts in another folder
+        columns["all_parameters"]["network_weights"] = str(Path(str(weights)).expanduser().resolve())
     run = TrainingRun(
         run_name=name,
         run_date=timezone.now(),
@@ -207,7 +209,7 @@ def _weights_problems(config: Config, base: BaseModel) -> list[str]:
     if not weights:
         return []
     try:
-        examine(Path(str(weights)), base)
+        examine(Path(str(weights)).expanduser(), base)
     except CheckpointError as error:
         return [f"network_weights: {error}".rstrip(".")]
     return []

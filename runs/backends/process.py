@@ -32,6 +32,7 @@ from runs.package import Package, PackageError, plan_of, write_package
 logger = logging.getLogger(__name__)
 Status = TrainingJob.Status
 T = TypeVar("T")
+TRIES = 2  # of a training that raised what it should not: such a fault seldom goes away by itself
 DATABASE_GONE = (OperationalError, InterfaceError)
 THEIR_FAULT = (TrainingError, CheckpointError, PackageError, ConfigError, BaseError, DeviceError, OSError)
 
@@ -177,7 +178,7 @@ class JobProcess:
 
     def _broken(self, reason: str) -> str:
         self.job.refresh_from_db()
-        if self.job.attempts < TrainingJob.ATTEMPTS:
+        if self.job.attempts < TRIES:
             message = f"Broke off ({reason}) and will be tried again."
             TrainingJob.objects.filter(pk=self.job.pk, status=Status.RUNNING).update(message=message)
         else:

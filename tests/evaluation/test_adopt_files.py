@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.forms.models import model_to_dict
+from safetensors.numpy import save
 
 from evaluation.management.commands.adopt_files import records
 from evaluation.models import EpochResult
@@ -126,6 +128,31 @@ def test_files_that_cannot_be_checkpoints_are_refused_with_the_reason(past: Path
     assert "was made for" in found["neon-000001.safetensors"].reason
     assert "is a pickle" in found["neon.ckpt"].reason
     assert found["neon-000003.safetensors"].reason == "is a link out of the folder"
+
+
+def test_a_past_checkpoint_of_stable_diffusion_is_adopted_without_its_base_being_here(past: Path):
+    """The lab's own first run, whose base model still bears its old name."""
+    run = make_run(
+        run_name="SD15_PERFECT_Nov9",
+        base_model="runwayml/stable-diffusion-v1-5",
+        model_type="SD15",
+        network_dim=32,
+        network_alpha=16,
+        output_name="bespoke_punks_SD15_PERFECT",
+        **EPOCHS,
+    )
+    name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    tensors = {
+        f"{name}.lora_down.weight": np.ones((32, 768), np.float16),
+        f"{name}.lora_up.weight": np.ones((320, 32), np.float16),
+        f"{name}.alpha": np.asarray(16, np.float16),
+    }
+    path = past / "bespoke_punks_SD15_PERFECT-000007 (1).safetensors"
+    path.write_bytes(save(tensors, metadata={"ss_base_model_version": "sd_v1", "ss_epoch": "7"}))
+    plan = plan_adoption(past, Records())
+    assert [told(match) for match in plan.to_adopt] == [(Decision.ADOPT, "SD15_PERFECT_Nov9", 7)]
+    assert adopt(plan) == []
+    assert run.checkpoints.get().header["dim"] == 32
 
 
 def test_a_huge_folder_and_no_folder_are_refused(past: Path, monkeypatch: pytest.MonkeyPatch):

@@ -63,10 +63,14 @@ def test_a_syntax_error_is_named_with_its_line():
         create_run("one", captions=make_caption_version(), config_text="seed = 1\ncache_latents = True\n")
 
 
-def test_weights_of_another_base_are_refused_as_a_start(tmp_path: Path):
+def test_weights_to_start_from_are_found_and_those_of_another_base_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     weights = write_lora(tmp_path / "punk.safetensors")
-    config = CONFIG + f'network_weights = "{weights}"\n'
-    assert create_run("one", captions=make_caption_version(), config_text=config).pk
+    monkeypatch.chdir(tmp_path)
+    config = CONFIG + f'network_weights = "{weights.name}"\n'
+    run = create_run("one", captions=make_caption_version(), config_text=config)
+    assert run.all_parameters["network_weights"] == str(weights)
     with pytest.raises(ActError, match=r"punk\.safetensors was made for"):
         create_run("two", captions=make_caption_version(), config_text=config, base="sd15")
 

@@ -225,7 +225,7 @@ def left_behind(**overrides: Any) -> TrainingJob:
 
 @pytest.mark.django_db
 def test_reconcile_leaves_a_job_alone_whose_process_lives():
-    job = make_job(status=Status.RUNNING, attempts=3)
+    job = make_job(status=Status.RUNNING, attempts=TrainingJob.ATTEMPTS)
     with holding(job):
         assert tasks.reconcile() == "Nothing to do."
     job.refresh_from_db()
@@ -234,7 +234,7 @@ def test_reconcile_leaves_a_job_alone_whose_process_lives():
 
 @pytest.mark.django_db
 def test_a_folder_that_cannot_be_written_fails_its_job_and_no_other(storage):
-    job, other = make_job(folder="training/a"), left_behind(attempts=3)
+    job, other = make_job(folder="training/a"), left_behind(attempts=TrainingJob.ATTEMPTS)
     (storage / "training").mkdir(exist_ok=True)
     (storage / "training" / "a").write_text("a file where the folder should be")
     assert "File exists; mend that" in tasks.reconcile()
@@ -255,8 +255,8 @@ def test_a_process_that_cannot_write_its_folder_says_so():
 
 
 @pytest.mark.django_db
-def test_reconcile_gives_up_on_a_job_whose_process_ended_three_times():
-    job = left_behind(attempts=3)
+def test_reconcile_gives_up_on_a_job_whose_process_ended_too_often():
+    job = left_behind(attempts=TrainingJob.ATTEMPTS)
     tasks.reconcile()
     job.refresh_from_db()
     assert job.status == Status.ERRORED
