@@ -19,8 +19,9 @@ from typing import Any
 import tomlkit
 import tomlkit.exceptions
 
+from runs.config_columns import columns_from, parameters_of
 from runs.config_rules import Finding, findings_of
-from runs.kohya import OPTIONS, effective, network_arguments, resolution_of
+from runs.kohya import OPTIONS, effective
 
 _POSITION = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _UNSAFE_KEY = re.compile(r"[^A-Za-z0-9_-]")
@@ -131,80 +132,8 @@ def diff(before: Config | Mapping[str, Any], after: Config | Mapping[str, Any]) 
 
 
 def columns_of(config: Config | Mapping[str, Any]) -> dict[str, Any]:
-    """The config as the mirrored columns of ``training_runs``; ``all_parameters`` loses nothing.
-
-    A whole-number column whose option holds a fraction (alpha 0.5) stays None. ``all_parameters`` also repeats
-    conv_dim and conv_alpha at the top, where the lab's views look for them.
-    """
-    values = _values(config)
-    size = resolution_of(values.get("resolution"))
-    arguments = network_arguments(values)
-    text_encoder_lr = values.get("text_encoder_lr")
-    if isinstance(text_encoder_lr, list):
-        text_encoder_lr = text_encoder_lr[0] if text_encoder_lr else None
-    cycles = values.get("lr_scheduler_num_cycles")
-    convs = {name: _number(arguments[name]) for name in ("conv_dim", "conv_alpha") if name in arguments}
-    return {
-        "network_dim": _whole(values.get("network_dim")),
-        "network_alpha": _whole(effective(values, "network_alpha")),
-        "learning_rate": _float(effective(values, "learning_rate")),
-        "unet_lr": _float(values.get("unet_lr")),
-        "text_encoder_lr": _float(text_encoder_lr),
-        "train_batch_size": _whole(effective(values, "train_batch_size")),
-        "gradient_accumulation_steps": _whole(effective(values, "gradient_accumulation_steps")),
-        "max_train_epochs": _whole(values.get("max_train_epochs")),
-        "mixed_precision": effective(values, "mixed_precision"),
-        "optimizer_type": effective(values, "optimizer_type") or "AdamW",
-        "lr_scheduler": effective(values, "lr_scheduler"),
-        "lr_scheduler_cycles": _whole(cycles),
-        "noise_offset": _float(values.get("noise_offset")),
-        "min_snr_gamma": _whole(values.get("min_snr_gamma")),
-        "resolution": f"{size[0]}x{size[1]}" if size else values.get("resolution"),
-        "output_dir": values.get("output_dir"),
-        "output_name": values.get("output_name"),
-        "all_parameters": {**values, **convs},
-    }
-
-
-# Column of training_runs: kohya's key. The rest of the columns bear the same name.
-_RENAMED = {"lr_scheduler_cycles": "lr_scheduler_num_cycles"}
-_COLUMNS = [
-    "network_dim",
-    "network_alpha",
-    "learning_rate",
-    "unet_lr",
-    "text_encoder_lr",
-    "train_batch_size",
-    "gradient_accumulation_steps",
-    "max_train_epochs",
-    "mixed_precision",
-    "optimizer_type",
-    "lr_scheduler",
-    "lr_scheduler_cycles",
-    "noise_offset",
-    "min_snr_gamma",
-    "resolution",
-    "output_dir",
-    "output_name",
-]
-
-
-def parameters_of(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """The way back: kohya's options from mirrored columns.
-
-    ``all_parameters`` is the ground; a column that says otherwise than it (a row without it, or edited since) wins.
-    The lab's ``512x512`` becomes kohya's ``512,512``; conv_dim and conv_alpha go to ``network_args``.
-    """
-    values = _with_network_args(dict(columns.get("all_parameters") or {}))
-    said = columns_of(values)
-    for column in _COLUMNS:
-        value = columns.get(column)
-        if value is None or value == said[column]:
-            continue
-        if column == "resolution":
-            value = re.sub(r"\s*[x×]\s*", ",", str(value))
-        values[_RENAMED.get(column, column)] = value
-    return values
+    """The config as the mirrored columns of ``training_runs`` (runs.config_columns)."""
+    return columns_from(_values(config))
 
 
 def _values(config: Config | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -320,38 +249,6 @@ def _write_atomically(path: Path, text: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(name).unlink()
         raise
-
-
-def _with_network_args(values: dict[str, Any]) -> dict[str, Any]:
-    arguments = network_arguments(values)
-    for name in ("conv_dim", "conv_alpha"):
-        number = values.pop(name, None)
-        if number is None or (name in arguments and _number(arguments[name]) == number):
-            continue
-        kept = [part for part in values.get("network_args") or [] if not str(part).startswith(f"{name}=")]
-        values["network_args"] = [*kept, f"{name}={number}"]
-    return values
-
-
-def _number(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
-        return None
-    return int(value)
-
-
-def _float(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value)
 
 
 __all__ = [

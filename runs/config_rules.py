@@ -212,7 +212,8 @@ def _names(values: Values) -> Iterator[Finding]:
 
 
 def _network_args(values: Values) -> Iterator[Finding]:
-    for argument in values.get("network_args") or []:
+    arguments = values.get("network_args")
+    for argument in arguments if isinstance(arguments, list) else []:
         if isinstance(argument, str) and "=" not in argument:
             yield Finding(
                 code="wrong_type",

@@ -88,7 +88,9 @@ def effective(values: Mapping[str, Any], name: str) -> Any:
 
 def network_arguments(values: Mapping[str, Any]) -> dict[str, str]:
     """``network_args`` as kohya splits them: ``["conv_dim=8"]`` gives ``{"conv_dim": "8"}``."""
-    arguments = values.get("network_args") or []
+    arguments = values.get("network_args")
+    if not isinstance(arguments, list):
+        return {}
     pairs = (str(argument).split("=", 1) for argument in arguments if "=" in str(argument))
     return {name.strip(): value.strip() for name, value in pairs}
 

@@ -24,6 +24,18 @@ class TrainingError(Exception):
     """A training that cannot go on: the message names what is at fault and the mend."""
 
 
+_NONE = type(None)
+_TYPES: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "int | None": (int, _NONE),
+    "float": (int, float),
+    "float | None": (int, float, _NONE),
+    "str": (str,),
+    "str | None": (str, _NONE),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
     """Everything that decides a training, folders and device included. Rates are per optimizer step."""
@@ -92,7 +104,10 @@ class TrainingPlan:
         values = {key: value for key, value in values.items() if value is not None}
         if not base.profile.renderable:
             raise TrainingError(f"{base.name} cannot be trained here: {base.profile.note}")
-        refusals = refusals_of(values, base)
+        try:
+            refusals = refusals_of(values, base)
+        except (TypeError, ValueError) as error:
+            raise TrainingError(f"The training's settings cannot be used: {error}.") from error
         if refusals:
             raise TrainingError("This training cannot be done as asked: " + "; ".join(refusals) + ".")
         try:
@@ -109,10 +124,11 @@ class TrainingPlan:
                 **_length(values),
                 **_plain(values),
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, SyntaxError, OverflowError) as error:
             raise TrainingError(f"The training's settings cannot be used: {error}.") from error
 
     def __post_init__(self) -> None:
+        self._check_types()
         for name, good, wanted in (
             ("size", self.size > 0 and self.size % 8 == 0, "a multiple of 8"),
             ("network_dim", self.network_dim >= 1, "1 or more"),
@@ -130,6 +146,12 @@ class TrainingPlan:
         ):
             if not good:
                 raise ValueError(f"{name} is {getattr(self, name)!r} and must be {wanted}")
+
+    def _check_types(self) -> None:
+        for each in fields(self):
+            wanted, value = _TYPES.get(str(each.type)), getattr(self, each.name)
+            if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted)):
+                raise TypeError(f"{each.name} is {value!r}, which is no {each.type}")
 
     @property
     def trains_unet(self) -> bool:

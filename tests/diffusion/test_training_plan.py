@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -112,3 +113,10 @@ def test_files_bear_kohyas_names(sd15):
         "epoch-000003.safetensors",
         "last.safetensors",
     ]
+
+
+@pytest.mark.parametrize("value", [0.5, "x", -1, [], [1], {"a": 1}, float("nan"), True])
+def test_values_of_any_kind_make_a_plan_or_a_sentence(sd15, value):
+    for name in ACCEPTED:
+        with contextlib.suppress(TrainingError):  # any other error fails
+            plan_of(sd15, **{name: value})

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from runs.config import ConfigError, columns_of, diff, lint, parameters_of, read_config, write_config
+from runs.config import Config, ConfigError, columns_of, diff, lint, parameters_of, read_config, write_config
 from runs.kohya import OPTIONS
 
 SOUND = """\
@@ -267,3 +267,12 @@ def test_the_command_ends_with_an_error_only_when_something_must_be_mended(tmp_p
     file.write_text("batch_size = \n")
     with pytest.raises(CommandError, match="line 1"):
         call_command("lint_config", str(file), stdout=StringIO())
+
+
+def test_values_of_any_kind_are_named_and_never_a_crash():
+    odd = [0, -1, 0.5, float("nan"), "", "x", True, [], [1], ["a=b"], ["conv_dim=x"], {"a": 1}, [[]], 10**30]
+    for name in (*OPTIONS, "batch_size", "conv_dim"):
+        for value in odd:
+            values = {name: value}
+            lint(Config(values=values), {*OPTIONS})
+            parameters_of(columns_of(values))
