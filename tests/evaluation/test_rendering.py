@@ -154,6 +154,29 @@ def test_pictures_that_fail_in_a_batch_are_drawn_one_by_one(checkpoint, monkeypa
     assert set(statuses(checkpoint)) == {Status.RENDERED}
 
 
+def test_a_base_that_is_not_on_this_machine_leaves_the_row_queued_with_the_mend(checkpoint):
+    suite.queue(checkpoint, "quick")
+    render = checkpoint.test_renders.get()
+    TestRender.objects.update(request=render.request | {"base": "stable-diffusion-v1-5/stable-diffusion-v1-5"})
+    tasks.render_checkpoint(checkpoint.pk)
+    render.refresh_from_db()
+    assert (render.status, render.attempts) == (Status.QUEUED, 1)
+    assert "manage.py doctor" in render.message
+
+
+@pytest.mark.parametrize("place", ["evaluation.rendering.resident", "punklab.diffusion.renderer.Renderer.render"])
+def test_a_crash_of_ours_leaves_the_row_queued_with_its_error(checkpoint, monkeypatch, place):
+    def crash(*_arguments):
+        raise RuntimeError("the driver is gone")
+
+    monkeypatch.setattr(place, crash)
+    suite.queue(checkpoint, "quick")
+    tasks.render_checkpoint(checkpoint.pk)
+    render = checkpoint.test_renders.get()
+    assert render.status == Status.QUEUED
+    assert "the driver is gone" in render.message
+
+
 def test_a_full_disk_puts_the_row_back_until_its_attempts_are_spent(checkpoint, monkeypatch):
     def full(path, _content):
         raise OSError(28, "No space left on device", str(path))

@@ -65,6 +65,10 @@ def test_metrics_of_another_script_say_nothing_and_are_no_obstacle(metrics):
     assert row.quantitative_metrics == metrics
 
 
+def test_a_photorealistic_epoch_gets_no_strength_that_denies_it():
+    assert scoring.score(make_epoch(is_photorealistic=True), 9, 9, 9, by=None).strengths_detail == []
+
+
 def test_each_scoring_and_clearing_is_appended_with_its_person():
     reviewer = make_user("reviewer")
     row = scoring.score(make_epoch(), 7, 8, 9, "Fine crown", by=reviewer)

@@ -119,6 +119,16 @@ def test_an_epoch_of_sdxl_gets_its_row_and_no_pictures(db, caplog):
         suite.queue(checkpoint)
 
 
+def test_a_base_that_is_not_here_is_named_with_the_mend(db):
+    with pytest.raises(suite.SuiteError, match=r"manage\.py doctor"):
+        suite.queue_baseline(base_for("sd15"))
+    checkpoint = make_checkpoint(base_model="sd15")
+    with pytest.raises(suite.SuiteError, match=r"manage\.py doctor"):
+        suite.estimate(checkpoint)
+    with pytest.raises(suite.SuiteError, match="quick, medium, full"):
+        suite.prompts("huge")
+
+
 def test_both_sweeps_are_scheduled_each_minute_on_the_cluster_for_the_rest(db):
     found = Schedule.objects.filter(func__startswith="evaluation.").values_list("func", "minutes", "cluster")
     assert set(found) == {
