@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from punklab.diffusion.miniature import artist, demo, grammar, palette, shapes
+from punklab.diffusion.miniature import artist, assess, demo, grammar, palette, shapes
 from punklab.diffusion.miniature.traits import Item, Traits, random_traits
 from punklab.pixels.colour import parse_hex
 
@@ -75,6 +76,11 @@ def test_the_lab_prompt_is_what_the_artist_says_of_such_a_punk():
         "pixel art, 24x24, portrait of bespoke punk lady, pink hair (#ff66cc), crown, hoop earrings, eyes (#663300), "
         "lips (#cc6666), neutral expression, skin (#f0c090), solid green background (#00ff00)"
     )
+
+
+def test_the_measured_six_are_the_labs_six_prompts(shared):
+    lab = json.loads((shared / "lab-settings.json").read_text())["comparison"]
+    assert [grammar.caption(punk) for punk in assess.lab_punks()] == [prompt["prompt"] for prompt in lab]
 
 
 def test_codes_in_captions_are_colours_of_the_picture_and_agree_with_their_words():

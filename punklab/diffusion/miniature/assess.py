@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from punklab.diffusion.miniature import artist, grammar, shapes
 from punklab.diffusion.miniature.artist import Punk
-from punklab.diffusion.miniature.traits import Traits
+from punklab.diffusion.miniature.traits import Item, Traits
 from punklab.diffusion.prompt import encode
 from punklab.diffusion.request import WINDOW
 
@@ -74,6 +74,28 @@ def held_out(count: int, seed: int = HELD_OUT_SEED) -> list[Punk]:
     """Punks of a seed that training does not use."""
     rng = random.Random(seed)
     return [artist.punk(rng) for _ in range(count)]
+
+
+def lab_punks() -> list[Punk]:
+    """The punks that the lab's six comparison prompts ask for: `grammar.caption` of each is its prompt."""
+    brown, light, calm, smile = (0x66, 0x33, 0x00), (0xF0, 0xC0, 0x90), "neutral expression", "slight smile"
+    shirt = Item("shirt", (75, 75, 80))
+    pale, blue = (0xCC, 0x99, 0x99), (0x00, 0x66, 0xFF)
+    asked = [
+        Traits("lady", "long", (0xFF, 0x66, 0xCC), brown, (0xCC, 0x66, 0x66), light, (0, 0xFF, 0), calm, shirt,
+               headwear=Item("crown", (235, 195, 50)), earrings="hoop earrings"),
+        Traits("lad", "short", (0x99, 0x66, 0xFF), brown, pale, light, blue, calm, shirt,
+               headwear=Item("cap", (130, 60, 190))),
+        Traits("lady", "afro", brown, brown, (0xCC, 0x66, 0x66), (0xD0, 0xA0, 0x70), (0xFF, 0x99, 0), smile, shirt,
+               earrings="hoop earrings"),
+        Traits("lad", "short", (0xFF, 0xCC, 0x66), brown, pale, light, blue, calm, shirt,
+               eyewear=Item("stunner shades", (18, 18, 22))),
+        Traits("lady", "long", (0xFF, 0x33, 0x33), (0x33, 0x99, 0xFF), (0xFF, 0x66, 0x66), (0xFF, 0xCC, 0xAA),
+               (0xFF, 0x99, 0xCC), smile, shirt, headwear=Item("bow", (230, 20, 30)), earrings="stud earrings"),
+        Traits("lad", "short", (0x33, 0xCC, 0x33), brown, pale, light, (0xFF, 0xCC, 0), calm, shirt,
+               headwear=Item("headband", (40, 165, 70))),
+    ]  # fmt: skip
+    return [artist.draw(traits) for traits in asked]
 
 
 def colour_errors(punks: Sequence[Punk], pictures: Cells) -> dict[str, float]:
@@ -155,6 +177,8 @@ def report(folder: Path, count: int, device: str = "cpu", sheet: Path | None = N
     words = draw(lambda punk: grammar.caption(punk, grammar.WORDS), 1)
     full = draw(lambda punk: grammar.caption(punk, grammar.FULL, random.Random(1)), 3)
     last = draw(_background_last, 3)
+    lab = lab_punks()
+    six = render(pipeline, [grammar.caption(punk) for punk in lab], 1, profile["steps"], profile["guidance"])
     if sheet:
         _write_sheet(sheet, [[p.cells for p in punks[:24]], *(list(drawn[:24]) for drawn in (plain, full, words))])
     return {
@@ -168,6 +192,10 @@ def report(folder: Path, count: int, device: str = "cpu", sheet: Path | None = N
         "words only": {**colour_errors(punks, words)},
         "background told in the last window": {"background": colour_errors(punks, last)["background"]},
         "two against three windows, pixels": round(float(np.abs(plain.astype(float) - three).mean()), 1),
+        "lab's six prompts": {
+            **colour_errors(lab, six),
+            "all obeyed": all(s == 1 for s, _ in obeyed(lab, six).values()),
+        },
         "obeyed": obeyed(punks, plain),
     }
 
