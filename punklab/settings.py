@@ -131,7 +131,7 @@ Q_CLUSTER: dict[str, Any] = {
     "catch_up": False,
     "sync": env.bool("QUEUE_SYNC", False),
     "ALT_CLUSTERS": {"visitors": {}, "tests": {}},
-    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+    **({"redis": REDIS_URL, "broker_class": "punklab.broker.CommittedRedis"} if REDIS_URL else {"orm": "default"}),
 }
 # Which cluster does what; "punklab" is the default one and does the rest, schedules included.
 VISITORS_CLUSTER = "visitors"
