@@ -153,7 +153,12 @@ def test_a_stopped_job_is_queued_again_and_ends_where_it_would_have(eventually):
     job = new_job(planned(2, repeats=4))
     process = JobProcess(job)
     process.EVERY = 0.05
-    with Meanwhile(lambda: (eventually(stepped(job), job=job), process.stop())):
+
+    def paused() -> None:
+        eventually(stepped(job), job=job)
+        process.stop()
+
+    with Meanwhile(paused):
         sentence = process.carry_out()
     job.refresh_from_db()
     assert "goes on from there" in sentence
