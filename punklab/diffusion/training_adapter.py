@@ -90,7 +90,10 @@ class Adapter:
 
     def in_kohyas_names(self, dtype: torch.dtype) -> dict[str, torch.Tensor]:
         """What goes into a checkpoint."""
-        return lora.peft_tensors(self.models, dtype, ADAPTER)
+        import torch
+
+        weights = {name: tensor.detach().to("cpu", dtype) for name, tensor in self.tensors.items()}
+        return weights | {name + lora.ALPHA: torch.tensor(alpha, dtype=dtype) for name, alpha in self.alphas.items()}
 
     def checkpoint_bytes(self, dtype: torch.dtype) -> int:
         weights = sum(tensor.numel() for tensor in self.tensors.values()) + len(self.alphas)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -96,15 +97,21 @@ def save_state(folder: Path, position: Position, adapter: dict[str, Any], optimi
     """Replace the state file. Raises TrainingError when it cannot be written; the file before it stays."""
     from safetensors.torch import save
 
-    tensors = {_ADAPTER + name: tensor.detach().cpu().contiguous() for name, tensor in adapter.items()}
+    tensors: dict[str, torch.Tensor] = {_ADAPTER + name: tensor.detach() for name, tensor in adapter.items()}
     numbers: dict[str, Any] = {}
     for name, value in _leaves(optimizer.state_dict()["state"]):
         if hasattr(value, "detach"):
-            tensors[_OPTIMIZER + name] = value.detach().cpu().contiguous()
+            tensors[_OPTIMIZER + name] = value.detach()
         else:
             numbers[name] = value
-    facts = {"position": asdict(position), "optimizer": numbers, "scaler": scaler.state_dict() if scaler else {}}
-    content = save(tensors, metadata={"punklab": json.dumps(facts)})
+    packed, index = _packed(tensors)
+    facts = {
+        "position": asdict(position),
+        "index": index,
+        "optimizer": numbers,
+        "scaler": scaler.state_dict() if scaler else {},
+    }
+    content = save(packed, metadata={"punklab": json.dumps(facts)})
     path = folder / STATE_FILE
     with disk_errors_named(path):
         _replace(path, content)
@@ -133,7 +140,7 @@ def load_state(folder: Path, adapter: dict[str, torch.nn.Parameter], optimizer: 
     path = folder / STATE_FILE
     facts = _facts(path)
     assert facts is not None
-    tensors = load_file(path)
+    tensors = _unpacked(load_file(path), facts["index"])
     with torch.no_grad():
         for name, tensor in adapter.items():
             tensor.copy_(tensors[_ADAPTER + name])
@@ -148,6 +155,30 @@ def load_state(folder: Path, adapter: dict[str, torch.nn.Parameter], optimizer: 
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
     if scaler and facts["scaler"]:
         scaler.load_state_dict(facts["scaler"])
+
+
+def _packed(tensors: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], list[Any]]:
+    """One long tensor for each type, and an index of (name, type, shape): a LoRA has thousands of small ones, and
+    writing each by itself takes longer than a training step."""
+    import torch
+
+    by_type: dict[str, list[torch.Tensor]] = {}
+    index = []
+    for name, tensor in tensors.items():
+        kind = str(tensor.dtype)
+        by_type.setdefault(kind, []).append(tensor.reshape(-1).cpu())
+        index.append((name, kind, list(tensor.shape)))
+    return {kind: torch.cat(parts) for kind, parts in by_type.items()}, index
+
+
+def _unpacked(packed: dict[str, torch.Tensor], index: list[Any]) -> dict[str, torch.Tensor]:
+    reached = dict.fromkeys(packed, 0)
+    tensors = {}
+    for name, kind, shape in index:
+        start, size = reached[kind], math.prod(shape)
+        tensors[name] = packed[kind][start : start + size].reshape(shape)
+        reached[kind] = start + size
+    return tensors
 
 
 def _leaves(nested: dict[Any, Any], path: str = "") -> Iterator[tuple[str, Any]]:
