@@ -34,7 +34,7 @@ class Asked:
     request: RenderRequest
 
 
-def render_rows(rows: RenderJobQuerySet, pks: Sequence[int], lora_paths: Mapping[str, Path]) -> list[int]:
+def render_rows(rows: RenderJobQuerySet[RenderJob], pks: Sequence[int], lora_paths: Mapping[str, Path]) -> list[int]:
     """Claim the rows and draw them in the order of `pks`; return the keys that were drawn.
 
     Rows of equal settings share batches of the profile's fixed shapes, a lone one is drawn as it asks. A row ends FAILED with a

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self, TypeVar
 
 from django.conf import settings
 from django.db import models
@@ -23,11 +23,13 @@ class Status(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+Job = TypeVar("Job", bound="RenderJob", covariant=True)
+
 FINAL = frozenset({Status.RENDERED, Status.FAILED, Status.ERRORED, Status.CANCELLED})
 ATTEMPTS = 3
 
 
-class RenderJobQuerySet(models.QuerySet[Any]):
+class RenderJobQuerySet(models.QuerySet[Job]):
     def claim(self, pks: list[int]) -> tuple[list[int], datetime]:
         """Take queued rows for oneself; return the keys that were won and the claim's time, its token.
 
@@ -80,10 +82,10 @@ class RenderJob(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
+    objects = RenderJobQuerySet.as_manager()
+
     class Meta:
         abstract = True
-
-    objects: ClassVar[models.Manager[Any]] = RenderJobQuerySet.as_manager()
 
     def end(self, status: Status, token: datetime, **facts: Any) -> bool:
         """Write the outcome of the claim made at `token`; False when the row was swept and is no longer ours."""

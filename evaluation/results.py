@@ -92,7 +92,7 @@ def summarise(checkpoint: Checkpoint) -> EpochResult | None:
         return None
     with transaction.atomic():
         row = EpochResult.objects.select_for_update().get(pk=found.pk)
-        metrics = metrics_of([render.measures for render in renders])
+        metrics = metrics_of([render.measures for render in renders if render.measures is not None])
         pictures_are_ours = not row.test_image_paths or metrics_ours(row) is not None
         row.quantitative_metrics = _beside_theirs(row.quantitative_metrics, metrics)
         if pictures_are_ours:

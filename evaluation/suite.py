@@ -149,7 +149,8 @@ def estimate(checkpoint: Checkpoint, size: str = Size.FULL) -> Estimate:
     drawn = TestRender.objects.filter(status=Status.RENDERED, seconds__gt=0, **same)
     if settings.DEVICE != "auto":
         drawn = drawn.filter(device=settings.DEVICE)
-    seconds = list(drawn.order_by("-ended_at").values_list("seconds", flat=True)[:20])
+    lately = drawn.order_by("-ended_at").values_list("seconds", flat=True)[:20]
+    seconds = [one for one in lately if one is not None]
     one = sum(seconds) / len(seconds) if seconds else _guess(checkpoint)
     return Estimate(pictures=n_pictures, seconds=n_pictures * one, measured=bool(seconds))
 

@@ -54,7 +54,12 @@ class Lab:
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a management command on this lab."""
         return subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def _find(self, pattern: str) -> str:

@@ -8,13 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, BROWSERS
 from tests.lab_process import ROOT, Lab, lab
 
 DOCS = ROOT / "docs"
-SIZE = {"width": 1280, "height": 900}
+SIZE = ViewportSize(width=1280, height=900)
 
 
 def main() -> int:
