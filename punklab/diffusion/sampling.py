@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,43 @@ def denoise(
     guided = len(states) == 2 * len(noise)
     scheduler.set_timesteps(steps, device=noise.device)
     latents = noise * scheduler.init_noise_sigma
-    for t in scheduler.timesteps:
-        given = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, t)
-        said = unet(given.to(states.dtype), t, encoder_hidden_states=states, return_dict=False)[0].float()
-        if guided:
-            without, with_prompt = said.chunk(2)
-            said = without + guidance * (with_prompt - without)
-        latents = scheduler.step(said, t, latents, return_dict=False)[0]
+    with _prompts_projected_once(unet, states):
+        for t in scheduler.timesteps:
+            given = scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, t)
+            said = unet(given.to(states.dtype), t, encoder_hidden_states=states, return_dict=False)[0].float()
+            if guided:
+                without, with_prompt = said.chunk(2)
+                said = without + guidance * (with_prompt - without)
+            latents = scheduler.step(said, t, latents, return_dict=False)[0]
     return latents
+
+
+@contextmanager
+def _prompts_projected_once(unet: Any, states: torch.Tensor) -> Iterator[None]:
+    """Keys and values of the prompts' states are the same at every step: with three windows a tenth of the work."""
+    projections = [
+        projection
+        for name, module in unet.named_modules()
+        if name.endswith(".attn2")
+        for projection in (module.to_k, module.to_v)
+    ]
+    for projection in projections:
+        projection.forward = _remembering(projection.forward, states)
+    try:
+        yield
+    finally:
+        for projection in projections:
+            del projection.forward  # the class's own again
+
+
+def _remembering(project: Callable[[Any], Any], states: torch.Tensor) -> Callable[[Any], Any]:
+    known: list[Any] = []
+
+    def forward(given: Any) -> Any:
+        if given is not states:
+            return project(given)
+        if not known:
+            known.append(project(given))
+        return known[0]
+
+    return forward

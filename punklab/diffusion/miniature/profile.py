@@ -40,7 +40,7 @@ PROFILE: dict[str, Any] = {
     "unet_lr": 4e-3,
     "text_encoder_lr": 4e-4,
     "train_batch_size": 8,
-    "batch_classes": {"cpu": [1, 2, 4, 8], "cuda": [1, 2, 4, 8], "mps": [1, 2, 4, 8]},
+    "batch_classes": {"cpu": [1, 2, 4, 6, 8], "cuda": [1, 2, 4, 8], "mps": [1, 2, 4, 8]},
 }
 
 
