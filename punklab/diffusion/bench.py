@@ -1,9 +1,10 @@
 """`python -m punklab.diffusion.bench`: how fast a baseline and ten epochs are drawn, against two others in the same run.
 
 The old way: a script that loads pipeline and LoRA anew for each checkpoint and draws one prompt at a time. The bare loop: diffusers'
-pipeline with one LoRA merged, in the same batches, nothing around it. The three take turns checkpoint by checkpoint, and each
-one's fastest checkpoint counts ten times beside its baseline, so that other work on the machine decides as little as may be. Ends
-with status 1 when a number is missed."""
+pipeline with one LoRA merged, in the same batches, nothing around it.
+
+The three take turns checkpoint by checkpoint, and the fastest of each counts for all checkpoints, beside its fastest baseline:
+what else runs on the machine only ever slows. Ends with status 1 when a number is missed."""
 
 from __future__ import annotations
 
