@@ -189,7 +189,11 @@ def test_a_training_that_has_ended_says_so_again_without_training(plan_of):
 
 
 def train_and_tell(plan, stepped):
-    train(plan, on_progress=lambda progress: stepped.set(), should_stop=lambda: False)
+    def second_step(progress):
+        if progress.step >= 2:  # by then the state of the first is on disk
+            stepped.set()
+
+    train(plan, on_progress=second_step, should_stop=lambda: False)
 
 
 def test_a_training_killed_at_any_moment_ends_with_the_same_bytes(plan_of, whole):
