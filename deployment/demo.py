@@ -29,7 +29,7 @@ PEOPLE = {
 DEMO_VERSION = "demo_v1"
 DEMO_PICTURES = 60
 EPOCHS = 6
-REPEATS = 2
+FEW_PICTURES = 100  # below that each counts twice an epoch, or the run is over before it has learnt
 
 CONFIG = """\
 # The demo's training: kohya's own keys, read by our trainer and by kohya alike.
@@ -122,7 +122,8 @@ def start_run(version: CaptionVersion) -> TrainingRun:
     name = f"{version.version_name}_{base.name.rsplit('/', 1)[-1]}"
     run = TrainingRun.objects.filter(run_name=name).first()
     if run is None:
-        run = create_run(name, captions=version, config_text=config_for(base, name), repeats=REPEATS, by=artist)
+        repeats = 2 if version.captions.count() < FEW_PICTURES else 1
+        run = create_run(name, captions=version, config_text=config_for(base, name), repeats=repeats, by=artist)
     if not run.jobs.exists():
         start(run, by=artist)
     return run
