@@ -16,6 +16,9 @@ from pathlib import Path
 import psutil
 
 
+PIDS = "lab.pids"
+
+
 class AlreadyRunningError(Exception):
     """Another process holds the folder; the message says which."""
 
@@ -59,12 +62,11 @@ class Supervisor:
         self._folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._down_since: dict[str, float] = {}
-        self._pids = folder / "lab.pids"
+        self._pids = folder / PIDS
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
-        """Start every program, after ending what a killed supervisor left behind."""
-        self._end_leftovers()
+        """Start every program."""
         for name in self._programs:
             self._launch(name)
 
@@ -110,18 +112,20 @@ class Supervisor:
         alive = [psutil.Process(p.pid) for p in self._running.values() if p.poll() is None]
         self._pids.write_text(json.dumps([[process.pid, process.create_time()] for process in alive]))
 
-    def _end_leftovers(self) -> None:
+
+def end_leftovers(folder: Path) -> None:
+    """End what a killed supervisor of `folder` left running."""
+    try:
+        known = json.loads((folder / PIDS).read_text())
+    except (OSError, ValueError):
+        return
+    for pid, created in known:
         try:
-            known = json.loads(self._pids.read_text())
-        except (OSError, ValueError):
-            return
-        for pid, created in known:
-            try:
-                process = psutil.Process(pid)
-                if abs(process.create_time() - created) < 1:
-                    _kill_tree(process)
-            except psutil.NoSuchProcess:
-                continue
+            process = psutil.Process(pid)
+            if abs(process.create_time() - created) < 1:  # and not another one with the same number
+                _kill_tree(process)
+        except psutil.NoSuchProcess:
+            continue
 
 
 def _kill_tree(process: psutil.Process) -> None:

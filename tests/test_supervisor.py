@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from punklab.supervisor import AlreadyRunningError, Program, Supervisor, sole
+from punklab.supervisor import AlreadyRunningError, Program, Supervisor, end_leftovers, sole
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -50,6 +50,7 @@ def test_what_a_killed_supervisor_left_running_is_ended_by_the_next_one(tmp_path
     killed.start()
     left = killed._running["sleeper"]
     fresh = Supervisor([program], tmp_path)
+    end_leftovers(tmp_path)
     fresh.start()
     try:
         left.wait(10)

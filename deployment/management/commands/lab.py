@@ -20,7 +20,7 @@ from evaluation.models import EpochResult, TestRender
 from evaluation.renderjob import Status
 from evaluation.suite import queue_untested
 from punklab.diffusion.base import BaseError
-from punklab.supervisor import AlreadyRunningError, Program, Supervisor, sole
+from punklab.supervisor import AlreadyRunningError, Program, Supervisor, end_leftovers, sole
 from runs.caption_import import CaptionImportError
 from runs.models import TrainingJob, TrainingRun
 from runs.tasks import reconcile
@@ -57,6 +57,7 @@ class Command(BaseCommand):
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
+        end_leftovers(state / "logs")
         self.stdout.write("Preparing the database ...")
         call_command("migrate", verbosity=0)
         run = None
