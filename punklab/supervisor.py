@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psutil
 
-
 PIDS = "lab.pids"
 
 
