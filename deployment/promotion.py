@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -25,9 +24,12 @@ from evaluation.requests import request_for
 from evaluation.results import checkpoint_of
 from punklab.diffusion.base import BaseError
 from punklab.diffusion.request import RenderRequest
-from punklab.roles import PROMOTE
+from punklab.files import sha256_of
+from punklab.roles import PROMOTE, role_for
 from runs.bases import base_for
+from runs.checkpoints import base_alone
 from runs.models import CaptionVersion, Checkpoint, TrainingJob, TrainingRun
+from runs.notes import with_line
 
 
 class PromotionError(Exception):
@@ -116,9 +118,7 @@ def promote_base(*, by: User | None, reason: str, caption_version: CaptionVersio
     """
     _refuse_stranger(by)
     base = base_for(settings.BASE_MODEL)
-    checkpoint, _ = Checkpoint.objects.get_or_create(
-        source=Checkpoint.Source.BASE, base_model=base.name, base_fingerprint=base.fingerprint
-    )
+    checkpoint = base_alone(base)
     request = request_for(checkpoint, prompt=TRIGGER, seed=0)
     release = drawn_like(request, checkpoint, caption_version, vocabulary.of_version(caption_version))
     release.by, release.reason, release.is_demo = by, reason, is_demo
@@ -203,8 +203,7 @@ def _file_fault(checkpoint: Checkpoint) -> str | None:
     if path is None:
         return "It has no LoRA file."
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         return f"Its file {path} cannot be read: {error.strerror}."
     if found != checkpoint.sha256:
@@ -256,10 +255,10 @@ def _mark(row: EpochResult, release: Release) -> None:
     assert row.average is not None
     run = TrainingRun.objects.select_for_update().get(pk=row.training_run_id)
     note = f"{timezone.localdate()}: epoch {row.epoch_number} promoted by {release.by or 'the command line'}: {release.reason}"
-    row.production_ready, row.verdict, row.notes = True, verdicts.BEST, _appended(row.notes, note)
+    row.production_ready, row.verdict, row.notes = True, verdicts.BEST, with_line(row.notes, note)
     row.save(update_fields=["production_ready", "verdict", "notes"])
     run.production_ready, run.best_epoch, run.quality_score = True, row.epoch_number, math.floor(row.average)
-    run.overall_verdict, run.notes = "success", _appended(run.notes, note)
+    run.overall_verdict, run.notes = "success", with_line(run.notes, note)
     written = ["production_ready", "best_epoch", "quality_score", "overall_verdict", "notes"]
     if not TrainingJob.objects.filter(run=run).unfinished().exists():
         run.status = "completed"
@@ -267,10 +266,6 @@ def _mark(row: EpochResult, release: Release) -> None:
     run.save(update_fields=written)
 
 
-def _appended(notes: str | None, line: str) -> str:
-    return f"{notes.rstrip()}\n{line}" if notes and notes.strip() else line
-
-
 def _refuse_stranger(by: User | None) -> None:
     if by is not None and not by.has_perm(PROMOTE):
-        raise PermissionDenied(f"{by} may not promote: it needs the role publisher ({PROMOTE}).")
+        raise PermissionDenied(f"{by} may not promote: it needs the role {role_for(PROMOTE)} ({PROMOTE}).")

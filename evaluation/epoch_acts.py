@@ -11,11 +11,11 @@ from evaluation import suite
 from evaluation.forms import SuiteForm
 from evaluation.models import EpochResult
 from punklab.acts import Act
-from punklab.diffusion.base import BaseError
 from punklab.roles import TRAIN
 from runs.models import Checkpoint, TrainingRun
 
-_ERRORS = (suite.SuiteError, BaseError, PermissionDenied)
+_ERRORS = (suite.SuiteError, PermissionDenied)
+CANNOT = "Test pictures cannot be queued."
 
 
 def _of_run(run: TrainingRun) -> list[Checkpoint]:
@@ -45,14 +45,18 @@ def _blockers(checkpoints: list[Checkpoint]) -> list[str]:
     if not checkpoints:
         return ["There is no LoRA file to draw with: train the run, or adopt its past files (`manage.py adopt_files`)."]
     try:
-        _question(checkpoints)
-    except (suite.SuiteError, BaseError) as error:
+        for checkpoint in checkpoints:
+            suite.estimate(checkpoint, suite.Size.QUICK)
+    except suite.SuiteError as error:
         return [str(error)]
     return []
 
 
 def _asked(checkpoints: list[Checkpoint]) -> str:
-    return "Test pictures cannot be queued." if _blockers(checkpoints) else _question(checkpoints)
+    try:
+        return _question(checkpoints) if checkpoints else CANNOT
+    except suite.SuiteError:
+        return CANNOT
 
 
 def _queue(checkpoints: list[Checkpoint], by: User, given: dict[str, Any]) -> str:

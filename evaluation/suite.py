@@ -10,7 +10,7 @@ from enum import StrEnum
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 GUESSED_SECONDS = {"cuda": 3.0, "mps": 20.0, "cpu": 180.0}
 GUESSED_SECONDS_MINIATURE = 1.0
 SETTINGS_OF_SECONDS = ("base", "width", "height", "steps", "scheduler")
-BASELINE_LOCK = 0x70756E6B  # of this application's advisory locks, the one for making a baseline
 
 
 class Size(StrEnum):
@@ -129,9 +128,7 @@ def queue_baseline(base: BaseModel) -> int:
 
     Raises SuiteError when the base cannot be drawn with."""
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BASELINE_LOCK])
-            baseline = base_alone(base)
+        baseline = base_alone(base)
     except BaseError as error:
         raise SuiteError(str(error)) from error
     return 0 if baseline.test_renders.exists() else queue(baseline)
@@ -155,17 +152,12 @@ def estimate(checkpoint: Checkpoint, size: str = Size.FULL) -> Estimate:
     return Estimate(pictures=n_pictures, seconds=n_pictures * one, measured=bool(seconds))
 
 
-def minutes(checkpoint: Checkpoint, size: str = Size.FULL) -> float:
-    """The estimate in minutes, for pages that show one number."""
-    return estimate(checkpoint, size).seconds / 60
-
-
 def _renders(checkpoint: Checkpoint, size: str) -> list[TestRender]:
     """The suite's rows for this checkpoint, unsaved."""
-    base = base_for(checkpoint.base_model)
-    if not base.profile.renderable:
-        raise SuiteError(f"{checkpoint} cannot be drawn: {base.profile.note}")
     try:
+        base = base_for(checkpoint.base_model)
+        if not base.profile.renderable:
+            raise SuiteError(f"{checkpoint} cannot be drawn: {base.profile.note}")
         return [_render(checkpoint, place) for place in prompts(size)]
     except (BaseError, RequestError) as error:
         raise SuiteError(f"{checkpoint} cannot be drawn: {error}") from error

@@ -16,6 +16,12 @@ class ChangedFileError(OSError):
     """A file did not hold what it held a moment before."""
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes in hex digits, read a piece at a time. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path`, readable by all; a reader sees the old file or the new one. Raises OSError."""
     with _beside(path) as file:
@@ -53,7 +59,8 @@ def link_whole(source: Path, target: Path, sha256: str) -> None:
 @contextmanager
 def _beside(path: Path) -> Iterator[Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part", delete=False) as file:
+    name = path.name.encode()[:200].decode(errors="ignore")  # with what is added below the 255 bytes of a name
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{name}.", suffix=".part", delete=False) as file:
         try:
             yield file
             file.flush()

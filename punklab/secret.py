@@ -12,8 +12,8 @@ def kept_secret(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     if not path.exists():
+        fresh.touch(mode=0o600)  # before there is anything to read in it
         fresh.write_text(secrets.token_urlsafe(48))
-        fresh.chmod(0o600)
         try:
             os.link(fresh, path)  # the first of two writers wins
         except FileExistsError:

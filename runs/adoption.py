@@ -5,7 +5,6 @@ The lab's own rows are never changed: what was matched lives in our tables.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from punklab.diffusion.base import BaseError
 from punklab.diffusion.lora import LoraError, LoraHeader, check_for_base, read_header
-from punklab.files import copy_whole
+from punklab.files import copy_whole, sha256_of
 from runs.adoption_files import Found, look_through, plain_stem
 from runs.adoption_matching import Belonging, Recorded, belonging
 from runs.adoption_pictures import PictureEvidence
@@ -219,8 +218,7 @@ def _picture_match(path: Path, whose: Belonging, seen: dict[tuple[int, int, str]
     problem = _picture_problem(path)
     if problem:
         return replace(match, decision=Decision.REFUSED, reason=problem)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_of(path)
     match = replace(match, decision=Decision.ADOPT, run=whose.run, epoch=whose.epoch, sha256=sha256)
     first = seen.setdefault((whose.run.pk, whose.epoch, sha256), path)
     if AdoptedPicture.objects.filter(run=whose.run, epoch=whose.epoch, sha256=sha256).exists():

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from punklab.diffusion.base import BaseError, BaseModel
 from punklab.diffusion.lora import LoraError, LoraHeader, check_for_base, read_header
-from punklab.files import copy_whole, link_whole
+from punklab.files import copy_whole, link_whole, sha256_of
 from runs.models import Checkpoint, TrainingRun
 
 LONGEST_METADATA = 2000  # characters; kohya's tag frequencies can take a megabyte
+BASE_LOCK = 0x70756E6B  # of this application's advisory locks, the one for making the checkpoint of a bare base
 
 
 class CheckpointError(Exception):
@@ -67,9 +68,11 @@ def examine(path: Path, base: BaseModel) -> LoraHeader:
 
 
 def base_alone(base: BaseModel) -> Checkpoint:
-    """The checkpoint that stands for `base` without a LoRA, made where there is none. Raises BaseError without files."""
+    """The checkpoint that stands for `base` without a LoRA, made once. Raises BaseError where its files are not here."""
     values = {"source": Checkpoint.Source.BASE, "base_model": base.name, "base_fingerprint": base.fingerprint}
-    return Checkpoint.objects.filter(run=None, **values).first() or Checkpoint.objects.create(**values)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BASE_LOCK])
+        return Checkpoint.objects.filter(run=None, **values).first() or Checkpoint.objects.create(**values)
 
 
 def facts(header: LoraHeader) -> dict[str, Any]:
@@ -112,14 +115,9 @@ def _same(known: Checkpoint, header: LoraHeader, epoch: int | None, weights: str
 def _store(path: Path, header: LoraHeader, source: Checkpoint.Source) -> str:
     name = f"checkpoints/{header.sha256}.safetensors"
     target = Path(settings.STORAGE_DIR) / name
-    if target.is_file() and _sha256(target) == header.sha256:
+    if target.is_file() and sha256_of(target) == header.sha256:
         return name
     # Our trainer replaces its files, it never writes into them; what lies in a person's folder may be written to.
     place = link_whole if source == Checkpoint.Source.TRAINED else copy_whole
     place(path, target, header.sha256)
     return name
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

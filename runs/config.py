@@ -1,4 +1,4 @@
-"""kohya's ``training_config.toml``: read, write, lint, compare; and its part in the lab's mirrored columns.
+"""kohya's ``training_config.toml``: read, write, lint; and its part in the lab's mirrored columns.
 
 kohya flattens a TOML over its sections, lays it over its options and ignores what it does not know. The same
 flattening is done here, so that a config means the same to both trainers.
@@ -6,10 +6,7 @@ flattening is done here, so that a config means the same to both trainers.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-import tomlkit.exceptions
 
 from runs.config_columns import columns_from, parameters_of
 from runs.config_rules import Finding, findings_of
-from runs.kohya import OPTIONS, effective
+from runs.kohya import OPTIONS
 
 _POSITION = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _UNSAFE_KEY = re.compile(r"[^A-Za-z0-9_-]")
@@ -48,15 +44,6 @@ class Config:
         return lines[-1] if lines else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """One option that two configs set differently, after kohya's defaults; None where one has neither."""
-
-    key: str
-    before: Any
-    after: Any
-
-
 @dataclass
 class _Flattened:
     values: dict[str, Any] = field(default_factory=dict)
@@ -78,18 +65,9 @@ def read_config(source: str | Path) -> Config:
     return _parse(source, "the config")
 
 
-def write_config(values: Mapping[str, Any], path: Path | None = None, *, onto: str | None = None) -> str:
-    """The TOML of flat values, in kohya's own reach (one level, plain types); None values are left out.
-
-    With `onto`, the text of an earlier config, its comments, sections and order stay: keys are changed where they
-    stand, new ones are added on top and those no longer set are taken out. With `path` the file is written
-    atomically as well.
-    """
-    kept = {key: value for key, value in values.items() if value is not None}
-    text = _fresh(kept) if onto is None else _onto(kept, onto)
-    if path is not None:
-        _write_atomically(path, text)
-    return text
+def write_config(values: Mapping[str, Any]) -> str:
+    """The TOML of flat values, in kohya's own reach (one level, plain types); None values are left out."""
+    return "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in values.items() if value is not None)
 
 
 def lint(config: Config, honoured: Collection[str] | None = None) -> list[Finding]:
@@ -118,17 +96,6 @@ def lint(config: Config, honoured: Collection[str] | None = None) -> list[Findin
         )
     placed = [replace(finding, line=config.line_of(finding.key)) for finding in findings]
     return sorted(placed, key=lambda found: (found.level != "error", found.line or 0, found.key, found.code))
-
-
-def diff(before: Config | Mapping[str, Any], after: Config | Mapping[str, Any]) -> list[Difference]:
-    """The options in which two configs differ once kohya's defaults are laid under both, by name."""
-    one, other = _values(before), _values(after)
-    differences = []
-    for key in sorted({*one, *other}):
-        old, new = effective(one, key), effective(other, key)
-        if old != new:
-            differences.append(Difference(key=key, before=old, after=new))
-    return differences
 
 
 def columns_of(config: Config | Mapping[str, Any]) -> dict[str, Any]:
@@ -195,27 +162,6 @@ def _syntax_mend(line: str, reason: str) -> str:
     return "check quotation marks, brackets and the end of the line"
 
 
-def _fresh(values: Mapping[str, Any]) -> str:
-    return "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in values.items())
-
-
-def _onto(values: Mapping[str, Any], text: str) -> str:
-    try:
-        document = tomlkit.parse(text)
-    except tomlkit.exceptions.TOMLKitError as error:
-        raise ConfigError(f"the config to write onto cannot be read: {error}; mend it first") from error
-    missing = dict(values)
-    tables: list[Any] = [document, *(table for table in document.values() if isinstance(table, dict))]
-    for table in tables:
-        for key in [name for name, value in table.items() if not (table is document and isinstance(value, dict))]:
-            if key not in values:
-                del table[key]
-            elif table[key] != values[key]:
-                table[key] = values[key]
-            missing.pop(key, None)
-    return _fresh(missing) + tomlkit.dumps(document)
-
-
 def _key(key: str) -> str:
     return _quoted(key) if _UNSAFE_KEY.search(key) or not key else key
 
@@ -236,29 +182,12 @@ def _quoted(text: str) -> str:
     return tomlkit.string(text).as_string()
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-
-
 __all__ = [
     "OPTIONS",
     "Config",
     "ConfigError",
-    "Difference",
     "Finding",
     "columns_of",
-    "diff",
     "lint",
     "parameters_of",
     "read_config",

@@ -24,6 +24,7 @@ from runs.checkpoints import CheckpointError, examine
 from runs.config import Config, ConfigError, columns_of, lint, parameters_of, read_config, write_config
 from runs.endings import end
 from runs.models import CaptionVersion, TrainingJob, TrainingRun
+from runs.notes import with_line
 from runs.package import REPEATS, PackageError, plan_of, version_of
 from runs.tasks import is_lost, launch, reconcile
 
@@ -128,7 +129,9 @@ def new_job(run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | 
     try:
         with transaction.atomic():
             job.save()
-            TrainingRun.objects.filter(pk=run.pk).update(status="in_progress")
+            still_open = TrainingRun.objects.exclude(overall_verdict__in=VERDICTS).exclude(status="completed")
+            if not still_open.filter(pk=run.pk).update(status="in_progress"):
+                raise ActError(f"{run} was closed at this very moment: look at it again.")
     except IntegrityError as error:
         raise ActError(_unfinished_sentence(run)) from error
     run.status = "in_progress"
@@ -173,10 +176,10 @@ def close(
         line = f"{timezone.now():%Y-%m-%d}: closed as {verdict}{_by(by)}."
         row.status = "completed" if row.status == "in_progress" else row.status
         row.overall_verdict = verdict
-        row.key_findings = _appended(row.key_findings, findings.strip())
+        row.key_findings = with_line(row.key_findings, findings.strip())
         row.quality_score = row.quality_score if quality_score is None else quality_score
         row.best_epoch = row.best_epoch if best_epoch is None else best_epoch
-        row.notes = _appended(row.notes, line)
+        row.notes = with_line(row.notes, line)
         row.save(update_fields=["status", "overall_verdict", "key_findings", "quality_score", "best_epoch", "notes"])
     run.refresh_from_db()
     return run
@@ -290,10 +293,6 @@ def _file_name(name: str) -> str:
     return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-._") else "_" for sign in name).strip(".")[
         :80
     ]
-
-
-def _appended(text: str | None, line: str) -> str:
-    return f"{text.rstrip()}\n{line}" if text and text.strip() else line
 
 
 def _by(person: AbstractBaseUser | None) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from punklab.diffusion import kohya_keys
 from punklab.diffusion.header import HeaderError
 from punklab.diffusion.profiles import PROFILE_FILE, SD15, SDXL, BaseProfile, read_profile
+from punklab.files import sha256_of
 
 MINIATURE = "miniature"
 MINIATURE_FOLDER = Path(__file__).parent / "miniature" / "base"
@@ -146,8 +147,7 @@ def _file_sha256(path: Path) -> str:
 
 @cache
 def _content_sha256(path: Path, _size: int, _changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 @cache

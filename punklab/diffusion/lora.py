@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from punklab.diffusion import header, kohya_keys
 from punklab.diffusion.base import BaseModel
 from punklab.diffusion.profiles import SDXL, Family
+from punklab.files import sha256_of, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -94,8 +92,7 @@ def read_header(path: Path) -> LoraHeader:
     try:
         facts = header.read(path)
         modules = _modules(path, facts)
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
         size = path.stat().st_size
     except header.HeaderError as error:
         raise LoraError(str(error)) from error
@@ -156,18 +153,7 @@ def save_lora(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping
     odd = [name for name in tensors if not name.startswith("lora_") or not name.endswith((DOWN, UP, ALPHA))]
     if odd:
         raise ValueError(f"{odd[0]} is not kohya's name of a LoRA tensor.")
-    content = save(dict(tensors), metadata={"format": "pt", **metadata})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    write_whole(path, save(dict(tensors), metadata={"format": "pt", **metadata}))
 
 
 def peft_tensors(models: Mapping[kohya_keys.Part, Any], dtype: torch.dtype, adapter: str = "default") -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,6 +14,7 @@ from punklab.diffusion.profiles import Family
 from punklab.diffusion.request import TOKEN_LENGTHS
 from punklab.diffusion.schedules import Schedule
 from punklab.diffusion.training_options import OPTIMIZERS, PRECISIONS, arguments_of, refusals_of
+from punklab.files import sha256_of
 
 DEFAULT_SEED = 42  # kohya draws one; a training that can be resumed and repeated needs to know it beforehand
 KOHYAS_STEPS = 1600
@@ -154,10 +154,6 @@ class TrainingPlan:
                 raise TypeError(f"{each.name} is {value!r}, which is no {each.type}")
 
     @property
-    def trains_unet(self) -> bool:
-        return self.train_unet and self.unet_lr > 0
-
-    @property
     def trains_text_encoder(self) -> bool:
         return self.train_text_encoder and self.text_encoder_lr > 0
 
@@ -181,14 +177,9 @@ class TrainingPlan:
         values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in places}
         values["schedule"] = vars(self.schedule)
         values["base"] = self.base.fingerprint
-        values["network_weights"] = _sha256(self.network_weights) if self.network_weights else None
+        values["network_weights"] = sha256_of(self.network_weights) if self.network_weights else None
         plain: dict[str, Any] = json.loads(json.dumps(values, default=dict))
         return plain
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _size(values: Mapping[str, Any], base: BaseModel) -> int:

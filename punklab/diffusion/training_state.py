@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from punklab.diffusion.header import HeaderError
 from punklab.diffusion.header import read as read_safetensors_header
 from punklab.diffusion.training_plan import TrainingError
+from punklab.files import write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ def save_state(folder: Path, position: Position, adapter: dict[str, Any], optimi
     content = save(packed, metadata={"punklab": json.dumps(facts)})
     path = folder / STATE_FILE
     with disk_errors_named(path):
-        _replace(path, content)
+        write_whole(path, content)
 
 
 def close_state(folder: Path, position: Position) -> None:
@@ -123,7 +123,7 @@ def close_state(folder: Path, position: Position) -> None:
 
     facts = {"position": asdict(position), "optimizer": {}, "scaler": {}}
     with disk_errors_named(folder / STATE_FILE):
-        _replace(folder / STATE_FILE, save({}, metadata={"punklab": json.dumps(facts)}))
+        write_whole(folder / STATE_FILE, save({}, metadata={"punklab": json.dumps(facts)}))
 
 
 def load_position(folder: Path) -> Position | None:
@@ -199,15 +199,3 @@ def _facts(path: Path) -> dict[str, Any] | None:
     except (HeaderError, KeyError, ValueError, TypeError) as error:
         raise TrainingError(f"{path}: the saved state is damaged ({error}); remove it to begin anew.") from error
     return facts
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise

@@ -276,7 +276,7 @@ def test_a_disk_that_fills_up_keeps_the_last_state(plan_of, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("punklab.diffusion.lora.os.fsync", full)
+        broken.setattr("punklab.files.os.fsync", full)
         with pytest.raises(TrainingError, match=r"No space left on device.* make room"):
             run(plan)
     assert not list(plan.output_dir.glob("*"))

@@ -145,7 +145,6 @@ def test_minutes_are_guessed_first_and_measured_later(checkpoint):
     TestRender.objects.update(status=Status.RENDERED, seconds=30.0, device="cpu", ended_at=timezone.now())
     later = suite.estimate(checkpoint)
     assert str(later) == "5 pictures, about 2.5 minutes (measured on this machine)"
-    assert suite.minutes(checkpoint) == 2.5
     suite.queue(checkpoint)
     assert suite.estimate(checkpoint).pictures == 0
 

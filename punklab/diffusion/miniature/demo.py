@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import replace
 from io import BytesIO
@@ -15,6 +14,7 @@ from punklab.diffusion.miniature import artist, grammar, palette, shapes
 from punklab.diffusion.miniature.artist import Punk
 from punklab.diffusion.miniature.palette import Rgb
 from punklab.diffusion.miniature.traits import Traits, random_traits
+from punklab.files import write_whole
 from punklab.pixels.colour import HEX_CODE
 
 FACTOR = 16
@@ -49,19 +49,10 @@ def write_demo_set(folder: Path, n: int = 60, seed: int = 7) -> list[Path]:
         picture = folder / f"{punk.traits.sex}_{number:03d}.png"
         buffer = BytesIO()
         Image.fromarray(artist.enlarge(punk.cells, FACTOR)).save(buffer, format="PNG")
-        _write(picture.with_suffix(".txt"), caption.encode("ascii"))
-        _write(picture, buffer.getvalue())
+        write_whole(picture.with_suffix(".txt"), caption.encode("ascii"))
+        write_whole(picture, buffer.getvalue())
         paths.append(picture)
     return paths
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _traits(rng: random.Random, sex: str) -> Traits:

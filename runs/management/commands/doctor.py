@@ -15,6 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from punklab.adoption import exists, move_sequence_forward
 from punklab.diffusion.base import BaseError, BaseModel, fetch
 from punklab.diffusion.doctor import DeviceTrial, examine
+from punklab.files import write_whole
 from punklab.supabase import LAB_TABLES
 from runs.bases import base_for
 
@@ -142,9 +143,7 @@ def devices(base: BaseModel, seconds: float) -> Iterator[Finding]:
     for trial in found.trials:
         yield _device(trial, usable)
     if found.best is not None:
-        remembered = Path(settings.STATE_DIR) / "device"
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        remembered.write_text(found.best.name)
+        write_whole(Path(settings.STATE_DIR) / "device", found.best.name.encode())
         yield Finding("device", "ok", f"DEVICE=auto draws on {found.best.name}.")
 
 

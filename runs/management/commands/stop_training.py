@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from runs.backends import backend_of
+from runs.backends import BACKENDS, backend_of
 from runs.models import TrainingJob
 
 POLL = 0.2
@@ -20,7 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--wait", type=float, default=15.0, help="seconds to wait for them (default 15)")
 
     def handle(self, *args: Any, **options: Any) -> str:
-        jobs = [job for job in TrainingJob.objects.unfinished().select_related("run") if backend_of(job).stop(job)]
+        unfinished = TrainingJob.objects.unfinished().filter(backend__in=BACKENDS).select_related("run")
+        jobs = [job for job in unfinished if backend_of(job).stop(job)]
         deadline = time.monotonic() + options["wait"]
         left = jobs
         while left and time.monotonic() < deadline:
