@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,8 @@ from django.db import transaction
 
 from evaluation import results, verdicts
 from evaluation.models import EpochResult, ScoreEntry
-from runs.models import Checkpoint, TrainingRun
+from runs.models import Checkpoint
+from runs.naming import UnknownRunError, find_run
 
 WRITTEN = (
     *EpochResult.SCORES,
@@ -100,7 +100,10 @@ def clear(epoch_result: EpochResult, *, by: User | None) -> EpochResult:
 
 def find_epoch(run_name: str, epoch: int) -> EpochResult:
     """The row of an epoch, made for a checkpoint that has none yet. Raises ScoringError naming what there is."""
-    run = find_run(run_name)
+    try:
+        run = find_run(run_name)
+    except UnknownRunError as error:
+        raise ScoringError([str(error)]) from error
     row = EpochResult.objects.filter(training_run=run, epoch_number=epoch).first()
     checkpoint = Checkpoint.objects.filter(run=run, epoch=epoch).first()
     made = row or (results.epoch_result_for(checkpoint) if checkpoint else None)
@@ -108,19 +111,8 @@ def find_epoch(run_name: str, epoch: int) -> EpochResult:
         known = set(run.epoch_results.values_list("epoch_number", flat=True))
         known |= {each.epoch for each in run.checkpoints.all() if each.epoch is not None}
         there = f"it has {', '.join(map(str, sorted(known)))}" if known else "it has none yet"
-        raise ScoringError([f"The run {run_name} has no epoch {epoch}; {there}."])
+        raise ScoringError([f"The run {run} has no epoch {epoch}; {there}."])
     return made
-
-
-def find_run(run_name: str) -> TrainingRun:
-    """The run of that name. Raises ScoringError naming the nearest ones."""
-    run = TrainingRun.objects.filter(run_name=run_name).first()
-    if run is None:
-        names = list(TrainingRun.objects.values_list("run_name", flat=True))
-        near = difflib.get_close_matches(run_name, names, n=3, cutoff=0.5) or names[:3]
-        hint = f"Did you mean {' or '.join(near)}?" if near else "There are no runs yet."
-        raise ScoringError([f"There is no run named {run_name!r}. {hint}"])
-    return run
 
 
 def _locked(epoch_result: EpochResult) -> EpochResult:

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from evaluation import convergence, selection
+from evaluation import convergence
 from evaluation.models import EpochResult
 from tests.factories import make_run
 
@@ -89,12 +89,10 @@ def test_scores_that_a_script_gave_never_count(scored_run):
     EpochResult.objects.filter(epoch_number=3).update(observations="Auto-scored by test_suite.py")
     found = convergence.for_run(scored_run)
     assert found.best_epoch == 1
-    assert [row.epoch_number for row in selection.ranked(scored_run)] == [1, 2, 4]
     EpochResult.objects.update(observations="auto-scored")
     found = convergence.for_run(scored_run)
     assert (found.state, found.action, found.best_epoch) == ("too_early", "continue", None)
     assert "machine scores (4 epochs) do not count" in found.reason
-    assert selection.best_epoch(scored_run) is None
 
 
 def test_the_command_prints_the_four_facts_as_json(scored_run):
@@ -106,5 +104,5 @@ def test_the_command_prints_the_four_facts_as_json(scored_run):
 
 
 def test_an_unknown_run_is_refused_with_the_nearest_name(scored_run):
-    with pytest.raises(CommandError, match="Did you mean third"):
+    with pytest.raises(CommandError, match="there are: third"):
         call_command("convergence", "thrid")

@@ -145,7 +145,7 @@ def test_the_command_scores_by_run_and_epoch():
     ("arguments", "message"),
     [
         (("known", "9", "7", "7", "7"), "no epoch 9; it has 3"),
-        (("unknown", "3", "7", "7", "7"), "no run named 'unknown'"),
+        (("unknown", "3", "7", "7", "7"), "no run called 'unknown'"),
         (("known", "3", "7", "12"), "prompt missing"),
         (("known", "3", "7", "12"), "style score is 12"),
         (("known", "3", "7", "7", "fine crown"), "prompt score is 'fine crown'"),

@@ -10,7 +10,7 @@ from deployment.promotion import PromotionError, begin_verification, promote
 from evaluation.models import EpochResult
 from evaluation.scoring import ScoringError, find_epoch
 from punklab.roles import PROMOTE, RoleError, person
-from runs.models import CaptionVersion
+from runs.captions import CaptionVersionError, find_version
 
 
 class Command(BaseCommand):
@@ -30,9 +30,9 @@ class Command(BaseCommand):
         try:
             by = person(options["by"], PROMOTE) if options["by"] else None
             epoch_result = find_epoch(options["run"], options["epoch"])
-        except (RoleError, ScoringError) as error:
+            words = find_version(options["captions"]) if options["captions"] else None
+        except (RoleError, ScoringError, CaptionVersionError) as error:
             raise CommandError(str(error)) from error
-        words = _caption_version(options["captions"]) if options["captions"] else None
         self._verify(epoch_result, by)
         try:
             release = promote(epoch_result, by=by, reason=options["reason"], words=words)
@@ -51,11 +51,3 @@ class Command(BaseCommand):
             return
         self.stdout.write(f"Drawing {row.test_render} again ...")
         tasks.verify(row.pk)
-
-
-def _caption_version(name: str) -> CaptionVersion:
-    version = CaptionVersion.objects.filter(version_name=name).first()
-    if version is None:
-        known = ", ".join(CaptionVersion.objects.values_list("version_name", flat=True)) or "none"
-        raise CommandError(f"There is no caption version {name!r}; there are: {known}.")
-    return version

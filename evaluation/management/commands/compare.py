@@ -9,6 +9,7 @@ from PIL import Image
 
 from evaluation import comparison, results, scoring
 from runs.models import Checkpoint
+from runs.naming import UnknownRunError, find_run
 
 CELL, GAP = 96, 8
 COLUMNS = (("background", "background_accuracy"), ("hair", "hair_accuracy"), ("pixel art", "pixel_art_purity"))
@@ -29,8 +30,8 @@ class Command(BaseCommand):
         """Return the table. Raises CommandError for an unknown run or epoch, or a sheet that cannot be written."""
         try:
             others = [_checkpoint(run, epoch) for run, epoch in options["beside"]]
-            found = comparison.compare(scoring.find_run(options["run"]), options["epochs"] or None, others)
-        except scoring.ScoringError as error:
+            found = comparison.compare(find_run(options["run"]), options["epochs"] or None, others)
+        except (scoring.ScoringError, UnknownRunError) as error:
             raise CommandError(str(error)) from error
         if not found.prompts:
             raise CommandError(f"No test pictures of {options['run']} have been asked for yet: see test_epoch.")

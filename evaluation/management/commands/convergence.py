@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from evaluation import convergence, scoring
+from evaluation import convergence
+from runs.naming import UnknownRunError, find_run
 
 
 class Command(BaseCommand):
@@ -19,8 +20,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> str:
         """Return state, action, best epoch and reason. Raises CommandError for an unknown run."""
         try:
-            found = convergence.for_run(scoring.find_run(options["run"]))
-        except scoring.ScoringError as error:
+            found = convergence.for_run(find_run(options["run"]))
+        except UnknownRunError as error:
             raise CommandError(str(error)) from error
         if options["format"] == "json":
             return json.dumps(found.to_json())
