@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from punklab.pixels.asked import EXPRESSIONS
+
 TRIGGER = "pixel art, 24x24, portrait of bespoke punk"
 PUNKS = ("lady", "lad")
-EXPRESSIONS = ("slight smile", "neutral expression")
 # The order of a prompt: the lab's captions name hair first, then what is worn, then the face, the background last.
 WORN = ("headwear", "eyewear", "earrings", "necklace", "facial_hair", "other")
 KINDS = ("punk", "hair", *WORN, "eyes", "expression", "skin", "background")

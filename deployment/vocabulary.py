@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deployment.traits import EXPRESSIONS, PLAIN, PUNKS, Option, Traits, fixed
+from deployment.traits import PLAIN, PUNKS, Option, Traits, fixed
 from punklab.diffusion import tokens
-from punklab.pixels.asked import Phrase, colour_words, phrases
+from punklab.pixels.asked import EXPRESSIONS, Phrase, colour_words, phrases
 from punklab.pixels.colour import ciede2000, format_hex, parse_hex, passes_for, to_lab, word_prototypes
 from runs.models import Caption, CaptionVersion
 

@@ -15,7 +15,7 @@ from evaluation import convergence
 from evaluation.epoch_acts import QUEUE_EPOCH, QUEUE_RUN
 from evaluation.forms import ScoreForm
 from evaluation.gallery import card_of, cards_of
-from evaluation.models import EpochResult, PromptTestResult, ScoreEntry
+from evaluation.models import EpochResult, EpochResultQuerySet, PromptTestResult, ScoreEntry
 from evaluation.prompt_admin import render_thumbnail
 from evaluation.resources import EpochResultResource
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
@@ -64,13 +64,13 @@ class WhoScored(admin.SimpleListFilter):
         return [("awaiting", "awaiting scores"), ("person", "by a person"), ("machine", "by a script")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[EpochResult]) -> QuerySet[EpochResult]:
+        assert isinstance(queryset, EpochResultQuerySet)
         if self.value() == "awaiting":
-            return queryset.filter(visual_quality_score=None, num_test_images__gt=0)
-        by_script = {"observations__istartswith": "auto-scored"}
+            return queryset.awaiting_scores()
         if self.value() == "machine":
-            return queryset.filter(**by_script)
+            return queryset.machine_scored()
         if self.value() == "person":
-            return queryset.exclude(visual_quality_score=None).exclude(**by_script)
+            return queryset.scored().exclude(pk__in=queryset.machine_scored())
         return queryset
 
 

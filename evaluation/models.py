@@ -27,6 +27,10 @@ class EpochResultQuerySet(models.QuerySet["EpochResult"]):
             | models.Q(prompt_adherence_score=None)
         )
 
+    def machine_scored(self) -> EpochResultQuerySet:
+        """Epochs whose rows say that a script scored them, as `EpochResult.is_machine_scored` reads it."""
+        return self.filter(observations__iregex=r"^\s*auto-scored")
+
 
 class EpochResult(models.Model):
     """What people and measures found about one epoch of one run (table `epoch_results`)."""
@@ -64,8 +68,6 @@ class EpochResult(models.Model):
     objects = EpochResultQuerySet.as_manager()
 
     SCORES: ClassVar = ("visual_quality_score", "style_match_score", "prompt_adherence_score")
-    # What forms offer; the table may hold other values, which stay as they are.
-    VERDICTS: ClassVar = ("best", "good", "acceptable", "skip", "failure")
 
     class Meta:
         db_table = "epoch_results"

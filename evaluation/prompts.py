@@ -8,7 +8,6 @@ SEED = 42
 NEGATIVE_PROMPT = (
     "blurry, smooth, gradients, antialiased, photography, realistic, 3d render, full body, character sprite"
 )
-PUBLIC_NEGATIVE_PROMPT = "blurry, smooth, gradients, antialiased, photography, realistic, 3d render"
 
 
 @dataclass(frozen=True, kw_only=True)

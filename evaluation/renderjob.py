@@ -45,9 +45,9 @@ class RenderJobQuerySet(models.QuerySet[Job]):
         ]
         return won, token
 
-    def stale(self, now: datetime | None = None) -> Self:
+    def stale(self) -> Self:
         """Rows claimed longer ago than the queue's `retry`: their worker is dead."""
-        limit = (now or timezone.now()) - timedelta(seconds=settings.Q_CLUSTER["retry"])
+        limit = timezone.now() - timedelta(seconds=settings.Q_CLUSTER["retry"])
         return self.filter(status=Status.RENDERING, started_at__lt=limit)
 
     def put_back(self) -> int:

@@ -53,7 +53,6 @@ def check(
     problems: Iterable[Problem] = (),
     *,
     blocking: Collection[str] = BLOCKING,
-    trigger: str = TRIGGER_PHRASE,
 ) -> list[Finding]:
     """All findings of a caption version, in the order of files and codes.
 
@@ -65,7 +64,7 @@ def check(
     lengths = tokens.count([pair.text for pair in pairs])
     foreign = foreign_codes(pairs)
     for pair, length, codes in zip(pairs, lengths, foreign, strict=True):
-        found += [(f"{pair.stem}.txt", code, detail) for code, detail in _text_findings(pair.text, trigger, with_codes)]
+        found += [(f"{pair.stem}.txt", code, detail) for code, detail in _text_findings(pair.text, with_codes)]
         found += [(f"{pair.stem}.txt", code, detail) for code, detail in _length_findings(pair.text, length)]
         found += [(f"{pair.stem}.txt", "likely_typo", detail) for detail in _typo_details(pair.text, typos)]
         if codes:
@@ -95,14 +94,14 @@ def hair_is_background(text: str) -> bool:
     return hair is not None and hair == background
 
 
-def _text_findings(text: str, trigger: str, with_codes: bool) -> Iterator[tuple[str, str]]:
+def _text_findings(text: str, with_codes: bool) -> Iterator[tuple[str, str]]:
     plain = " ".join(text.lower().split())
     if not _LIPS.search(text):
         yield "no_lips", "the caption does not mention lips"
     if not any(expression in plain for expression in EXPRESSIONS):
         yield "no_expression", "neither 'slight smile' nor 'neutral expression'"
-    if trigger.lower() not in plain:
-        yield "no_trigger_phrase", f"'{trigger}' is missing"
+    if TRIGGER_PHRASE not in plain:
+        yield "no_trigger_phrase", f"'{TRIGGER_PHRASE}' is missing"
     if with_codes and (distinct := len({code.lower() for code in HEX_CODE.findall(text)})) < FEWEST_CODES:
         yield "few_hex_codes", f"{distinct} distinct colour codes, fewer than {FEWEST_CODES}"
     if _DOUBLED.search(text):

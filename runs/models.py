@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -136,7 +136,6 @@ class TrainingRun(models.Model):
 
     # What forms offer; the tables hold other values too, which stay as they are.
     STATUSES: ClassVar = ("in_progress", "completed", "failed", "cancelled")
-    VERDICTS: ClassVar = ("success", "failure", "partial", "pending")
     MODEL_TYPES: ClassVar = ("SD15", "SDXL", "other")
 
     class Meta:
@@ -227,9 +226,9 @@ class TrainingJobQuerySet(models.QuerySet["TrainingJob"]):
             )
         )
 
-    def silent(self, age: timedelta, now: datetime | None = None) -> TrainingJobQuerySet:
+    def silent(self, age: timedelta) -> TrainingJobQuerySet:
         """Running jobs whose process gave no sign of life for `age`."""
-        return self.filter(status=TrainingJob.Status.RUNNING, heartbeat_at__lt=(now or timezone.now()) - age)
+        return self.filter(status=TrainingJob.Status.RUNNING, heartbeat_at__lt=timezone.now() - age)
 
 
 class TrainingJob(models.Model):

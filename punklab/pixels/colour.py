@@ -1,4 +1,4 @@
-"""Colours as people see them: hex codes, CIELAB, OKLab and the CIEDE2000 difference.
+"""Colours as people see them: hex codes, CIELAB and the CIEDE2000 difference.
 
 All functions are vectorised: the last axis holds the three channels, the others are the caller's.
 """
@@ -25,20 +25,6 @@ _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 _TO_XYZ_OVER_WHITE = (_TO_XYZ / _WHITE_D65[:, None]).T
-_TO_CONES = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-).T
-_TO_OKLAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-).T
 
 
 def parse_hex(code: str) -> Rgb:
@@ -67,12 +53,6 @@ def to_lab(rgb: ArrayLike) -> NDArray[np.float64]:
     lab[..., 1] = 500 * (f[..., 0] - f[..., 1])
     lab[..., 2] = 200 * (f[..., 1] - f[..., 2])
     return lab
-
-
-def to_oklab(rgb: ArrayLike) -> NDArray[np.float64]:
-    """OKLab (Ottosson 2020) of sRGB channels 0 to 255; shape (..., 3): L 0 to 1, a, b."""
-    oklab: NDArray[np.float64] = np.cbrt(_LINEAR[np.asarray(rgb, dtype=np.uint8)] @ _TO_CONES) @ _TO_OKLAB
-    return oklab
 
 
 def ciede2000(lab1: ArrayLike, lab2: ArrayLike) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ _CODE_REACH = 15.0
 _CODE_MET = 10.0
 # Real punks have 9 to 27 colours that people tell apart; a picture far outside is not drawn in their manner.
 _FEWEST, _FAR_TOO_MANY = 6, 2 * MOST
+# Strands of one head of hair; shades, so wider than what the finish merges.
 _HAIR_SHADES = 12.0
 _MAJORITY = 2 / 3
 _TIGHT = 0.8

@@ -15,8 +15,6 @@ from punklab.pixels.finish import NEAR, group, palette_of
 
 # Neighbours nearer than this run into each other: a gradient is one background.
 _STEP = 8.0
-# Strands of one head of hair; shades, so wider than what the finish merges.
-_SHADES = 12.0
 _SHARE_OF_BORDER = 0.2
 _OUTLINE_LIGHTNESS = 12.0
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from punklab.pixels.colour import ciede2000, format_hex, parse_hex, to_lab, to_oklab
+from punklab.pixels.colour import ciede2000, format_hex, parse_hex, to_lab
 
 # Table 1 of Sharma, Wu, Dalal (2005): the pairs made to catch wrong implementations, with their differences.
 SHARMA = [
@@ -50,10 +50,9 @@ def test_ciede2000_gives_the_published_differences_in_both_directions():
     assert np.abs(ciede2000(table[:, 3:6], table[:, :3]) - table[:, 6]).max() < 1e-4
 
 
-def test_srgb_becomes_cielab_and_oklab_with_the_known_values():
+def test_srgb_becomes_cielab_with_the_known_values():
     lab = to_lab([[255, 255, 255], [255, 0, 0], [0, 0, 0]])
     assert np.allclose(lab, np.array([[100.0, 0, 0], [53.24, 80.09, 67.20], [0, 0, 0]]), atol=0.02)
-    assert np.allclose(to_oklab([255, 0, 0]), [0.62796, 0.22486, 0.12585], atol=1e-4)
 
 
 def test_hex_codes_go_there_and_back_and_nonsense_is_named():
