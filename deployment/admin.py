@@ -28,7 +28,7 @@ class PromotableEpochAdmin(EpochResultAdmin):
 @admin.register(Release)
 class ReleaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Release]):
     list_display = ("__str__", "live_badge", "caption_version", "by", "released_at", "retired_at", "reason")
-    list_select_related = ("checkpoint__run", "caption_version", "by", "restores")
+    list_select_related = ("checkpoint__run", "caption_version", "by")
     list_filter = ("role", "is_demo")
     search_fields = ("checkpoint__run__run_name", "reason", "by__username")
     date_hierarchy = "released_at"

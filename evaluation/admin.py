@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
 from evaluation import convergence
-from evaluation.epoch_acts import QUEUE_EPOCH, QUEUE_RUN
+from evaluation.epoch_acts import CANCEL_RUN, QUEUE_EPOCH, QUEUE_RUN
 from evaluation.forms import ScoreForm
 from evaluation.gallery import card_of, cards_of
 from evaluation.models import EpochResult, EpochResultQuerySet, PromptTestResult, ScoreEntry
@@ -33,7 +33,7 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
     """The run's page with its epochs; `runs` knows nothing of them."""
 
     change_form_template = "admin/evaluation/trainingrun_change_form.html"
-    acts = (*TrainingRunAdmin.acts, QUEUE_RUN)
+    acts = (*TrainingRunAdmin.acts, QUEUE_RUN, CANCEL_RUN)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""Test pictures queued from the page of a run or an epoch. `evaluation.suite` does it."""
+"""Test pictures queued, and taken off the queue, from the page of a run or an epoch. `evaluation.suite` does it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from django.core.exceptions import PermissionDenied
 
 from evaluation import suite
 from evaluation.forms import SuiteForm
-from evaluation.models import EpochResult
+from evaluation.models import EpochResult, TestRender
+from evaluation.renderjob import Status
 from punklab.acts import Act
 from punklab.roles import TRAIN
 from runs.models import Checkpoint, TrainingRun
@@ -66,6 +67,15 @@ def _queue(checkpoints: list[Checkpoint], by: User, given: dict[str, Any]) -> st
     return f"{n_queued} test picture{' is' if n_queued == 1 else 's are'} queued."
 
 
+def _waits(run: TrainingRun) -> bool:
+    return TestRender.objects.filter(checkpoint__run=run, status=Status.QUEUED).exists()
+
+
+def _cancel(checkpoints: list[Checkpoint]) -> str:
+    n_cancelled = sum(suite.cancel(checkpoint) for checkpoint in checkpoints)
+    return f"{n_cancelled} test picture{' was' if n_cancelled == 1 else 's were'} taken off the queue."
+
+
 QUEUE_RUN = Act(
     name="queue-tests",
     label="Queue tests",
@@ -75,6 +85,17 @@ QUEUE_RUN = Act(
     perform=lambda run, by, given: _queue(_of_run(run), by, given),
     errors=_ERRORS,
     form=SuiteForm,
+)
+CANCEL_RUN = Act(
+    name="cancel-tests",
+    label="Cancel tests",
+    permission=TRAIN,
+    question=lambda run: (
+        f"Take the test pictures of {run} that wait off the queue? Those that are drawn stay, one that is being drawn is "
+        "finished, and all can be queued again."
+    ),
+    perform=lambda run, by, given: _cancel(_of_run(run)),
+    offered=_waits,
 )
 QUEUE_EPOCH = Act(
     name="queue-tests",

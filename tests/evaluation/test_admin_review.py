@@ -245,6 +245,20 @@ def test_queue_tests_says_what_it_would_draw_and_draws_nothing_before_it_is_conf
     assert json.dumps(render.request)
 
 
+def test_pictures_that_wait_are_taken_off_the_queue_and_drawn_ones_stay(client, run) -> None:
+    client.force_login(make_user("operator"))
+    _epoch(run, 1)
+    change, address = (
+        reverse("admin:runs_trainingrun_change", args=(run.pk,)),
+        reverse("admin:runs_trainingrun_act", args=(run.pk, "cancel-tests")),
+    )
+    assert address not in client.get(change).content.decode()
+    _epoch(run, 2, drawn=False)
+    assert address in client.get(change).content.decode()
+    assert "1 test picture was taken off the queue." in client.post(address, follow=True).content.decode()
+    assert set(TestRender.objects.values_list("status", flat=True)) == {"rendered", "cancelled"}
+
+
 def test_the_comparison_puts_prompts_beside_epochs_and_says_when_there_is_nothing(client, run) -> None:
     client.force_login(make_user("viewer"))
     address = reverse("evaluation:compare", args=(run.pk,))

@@ -162,7 +162,7 @@ def test_a_viewer_sees_the_run_but_no_act_and_may_do_none(client) -> None:
     page = client.get(_change(run)).content.decode()
     assert run.run_name in page
     assert "/act/" not in page
-    for name in ("start", "cancel", "close", "queue-tests"):
+    for name in ("start", "cancel", "close", "queue-tests", "cancel-tests"):
         assert client.get(_act(run, name)).status_code == 403
         assert client.post(_act(run, name)).status_code == 403
     assert client.get(reverse("admin:runs_trainingrun_add")).status_code == 403
