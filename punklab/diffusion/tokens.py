@@ -72,15 +72,6 @@ def clip() -> Vocabulary:
     return Vocabulary(tokenizer)
 
 
-@cache
-def of_folder(folder: Path) -> Vocabulary:
-    """The vocabulary of a base model's own `tokenizer` folder; CLIP's where the folder has no tokenizer.json.
-
-    Stable Diffusion 1.5 as published has vocab.json and merges.txt only, and those are CLIP's."""
-    file = folder / "tokenizer.json"
-    return Vocabulary(Tokenizer.from_file(str(file))) if file.is_file() else clip()
-
-
 def count(texts: Sequence[str]) -> list[int]:
     """CLIP tokens of each text, without the two markers."""
     return clip().count(texts)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from punklab.files import sha256_of, write_whole
 
 # Learning rates are some forty times SD 1.5's: so small a network moves little per step. Only convolutions work at the full
 # resolution, so a LoRA without them cannot draw a clean outline.
@@ -48,12 +48,8 @@ def write_profile(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
     """Write `profile.json` beside the weights: how this base is rendered and how LoRAs on it are trained."""
     profile = {
         **PROFILE,
-        "weights_sha256": hashlib.sha256(
-            (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
-        ).hexdigest(),
+        "weights_sha256": sha256_of(folder / "unet" / "diffusion_pytorch_model.safetensors"),
         "training": training,
     }
-    temporary = folder / ".profile.json.part"
-    temporary.write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / "profile.json")
+    write_whole(folder / "profile.json", (json.dumps(profile, indent=2) + "\n").encode())
     return profile
