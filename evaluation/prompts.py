@@ -1,8 +1,9 @@
-"""The lab's own test prompts and settings, as they were when punklab took over; `migrate` puts them into the tables."""
+"""The lab's own test prompts and settings, as they were when punklab took over."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 SEED = 42
 NEGATIVE_PROMPT = (
@@ -63,3 +64,22 @@ COMPARISON = (
         expected="A lad with green hair and a green headband, brown eyes, on one flat yellow background.",
     ),
 )
+
+
+def put_in_place(prompt_model: Any, place_model: Any) -> None:
+    """Put the six prompts into the suite, in their order; rows that she has under these names stay as they are.
+
+    Takes the models of `test_prompts` and `punklab_suite_prompt`, since a migration brings its own."""
+    for each in COMPARISON:
+        # Her table may have lost the constraint that makes a name unique
+        known = prompt_model.objects.filter(prompt_name=each.name).order_by("id").first()
+        prompt = known or prompt_model.objects.create(
+            prompt_name=each.name,
+            prompt_text=each.text,
+            negative_prompt=NEGATIVE_PROMPT,
+            purpose=each.purpose,
+            expected_result=each.expected,
+        )
+        if not place_model.objects.filter(test_prompt=prompt).exists():
+            last = place_model.objects.order_by("-position").first()
+            place_model.objects.create(test_prompt=prompt, position=last.position + 1 if last else 1, seed=SEED)

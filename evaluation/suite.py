@@ -10,14 +10,14 @@ from enum import StrEnum
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from evaluation import results, tasks
-from evaluation.models import EpochResult, SuitePrompt, TestRender
-from evaluation.prompts import NEGATIVE_PROMPT
+from evaluation.models import EpochResult, SuitePrompt, TestPrompt, TestRender
+from evaluation.prompts import NEGATIVE_PROMPT, put_in_place
 from evaluation.renderjob import FINAL, Status
 from evaluation.requests import request_for
 from punklab.diffusion.base import BaseError, BaseModel
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 # Seconds a picture takes where none has been drawn yet: guesses, said to be such
 GUESSED_SECONDS = {"cuda": 3.0, "mps": 20.0, "cpu": 180.0}
 GUESSED_SECONDS_MINIATURE = 1.0
+SUITE_LOCK = 0x70756E6C  # of this application's advisory locks, the one for filling an empty suite
 SETTINGS_OF_SECONDS = ("base", "width", "height", "steps", "scheduler")
 
 
@@ -67,11 +68,15 @@ class Estimate:
 
 
 def prompts(size: str = Size.FULL) -> list[SuitePrompt]:
-    """The test prompts of a suite in their order; the quick one is the first. Raises SuiteError for another size."""
+    """The test prompts of a suite in their order; the quick one is the first. Raises SuiteError for another size.
+
+    A suite that is empty, as on a database of the lab's that was just adopted, is filled with the lab's six first."""
     try:
         n_prompts = N_PROMPTS[Size(size)]
     except ValueError as error:
         raise SuiteError(f"There is no suite {size!r}: {', '.join(Size)} are possible.") from error
+    if not SuitePrompt.objects.exists():
+        _fill()
     active = SuitePrompt.objects.filter(retired_at=None).select_related("test_prompt").order_by("position")
     return list(active[:n_prompts])
 
@@ -150,6 +155,13 @@ def estimate(checkpoint: Checkpoint, size: str = Size.FULL) -> Estimate:
     seconds = [one for one in lately if one is not None]
     one = sum(seconds) / len(seconds) if seconds else _guess(checkpoint)
     return Estimate(pictures=n_pictures, seconds=n_pictures * one, measured=bool(seconds))
+
+
+def _fill() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SUITE_LOCK])
+        if not SuitePrompt.objects.exists():
+            put_in_place(TestPrompt, SuitePrompt)
 
 
 def _renders(checkpoint: Checkpoint, size: str) -> list[TestRender]:

@@ -56,8 +56,7 @@ def create_updated_at_trigger(table: str) -> migrations.RunPython:
 
     def forwards(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
         with editor.connection.cursor() as cursor:
-            cursor.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [table])
-            if cursor.fetchone()[0] != CREATED_BY_US:
+            if not is_ours(cursor, table):
                 return
             cursor.execute(
                 f"""
@@ -75,6 +74,12 @@ def exists(cursor: Any, relation: str) -> bool:
     """Whether a table or view of that name is on the search path."""
     cursor.execute("SELECT to_regclass(%s)", [relation])
     return cursor.fetchone()[0] is not None
+
+
+def is_ours(cursor: Any, relation: str) -> bool:
+    """Whether we created that table or view, and did not find it."""
+    cursor.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [relation])
+    return bool(cursor.fetchone()[0] == CREATED_BY_US)
 
 
 def move_sequence_forward(cursor: Any, table: str) -> bool:

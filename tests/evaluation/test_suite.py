@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import importlib
 from datetime import timedelta
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -36,13 +34,10 @@ def checkpoint(db):
 
 
 def test_the_lab_s_six_prompts_are_the_suite_and_her_own_rows_stay_as_they_are(db):
-    fill = importlib.import_module("evaluation.migrations.0003_suite_prompts").fill
     assert [str(place.test_prompt) for place in suite.prompts()] == NAMES
     SuitePrompt.objects.all().delete()
     TestPrompt.objects.exclude(prompt_name=NAMES[2]).delete()
     TestPrompt.objects.update(prompt_text="hers", negative_prompt=None)
-    fill(apps, None)
-    fill(apps, None)
     assert [(place.position, str(place.test_prompt)) for place in suite.prompts()] == list(enumerate(NAMES, start=1))
     hers = TestPrompt.objects.get(prompt_name=NAMES[2])
     assert (hers.prompt_text, hers.negative_prompt) == ("hers", None)
