@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from evaluation.models import TestRender
-from evaluation.renderjob import RenderJob
+from evaluation.renderjob import RenderJob, RenderJobQuerySet
 from runs.models import CaptionVersion, Checkpoint
 
 
@@ -80,6 +80,8 @@ class Generation(RenderJob):
     prompt = models.TextField()
     seed = models.PositiveBigIntegerField()
 
+    objects = RenderJobQuerySet.as_manager()
+
     class Meta:
         db_table = "punklab_generation"
         ordering = ("-queued_at",)
@@ -97,6 +99,8 @@ class Verification(RenderJob):
     expected_sha256 = models.CharField(max_length=64, help_text="of the judged 24x24 PNG when this was asked for")
     matches = models.BooleanField(null=True, blank=True, help_text="empty until both pictures have been compared")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+
+    objects = RenderJobQuerySet.as_manager()
 
     class Meta:
         db_table = "punklab_verification"

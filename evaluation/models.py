@@ -9,7 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from evaluation.renderjob import RenderJob
+from evaluation.renderjob import RenderJob, RenderJobQuerySet
 from punklab.fields import UTCTimestampField
 from runs.models import Checkpoint, TrainingRun
 
@@ -199,6 +199,8 @@ class TestRender(RenderJob):
     result = models.OneToOneField(
         PromptTestResult, null=True, blank=True, on_delete=models.PROTECT, related_name="render"
     )
+
+    objects = RenderJobQuerySet.as_manager()
 
     class Meta:
         db_table = "punklab_test_render"

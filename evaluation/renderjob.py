@@ -82,8 +82,6 @@ class RenderJob(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
-    objects = RenderJobQuerySet.as_manager()
-
     class Meta:
         abstract = True
 
@@ -91,13 +89,13 @@ class RenderJob(models.Model):
         """Write the outcome of the claim made at `token`; False when the row was swept and is no longer ours."""
         return bool(
             type(self)
-            .objects.filter(pk=self.pk, status=Status.RENDERING, started_at=token)
+            ._default_manager.filter(pk=self.pk, status=Status.RENDERING, started_at=token)
             .update(status=status, ended_at=timezone.now(), **facts)
         )
 
     def give_back(self, token: datetime, message: str) -> bool:
         """Queue the row again after a fault of ours, or give up after the last attempt; False when it is not ours."""
-        mine = type(self).objects.filter(pk=self.pk, status=Status.RENDERING, started_at=token)
+        mine = type(self)._default_manager.filter(pk=self.pk, status=Status.RENDERING, started_at=token)
         if mine.filter(attempts__gte=ATTEMPTS).update(
             status=Status.ERRORED, ended_at=timezone.now(), message=f"Given up after {ATTEMPTS} attempts: {message}"
         ):
