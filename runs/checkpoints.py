@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from punklab.diffusion.base import BaseError, BaseModel
 from punklab.diffusion.lora import LoraError, LoraHeader, check_for_base, read_header
@@ -15,7 +15,6 @@ from punklab.files import copy_whole, link_whole, sha256_of
 from runs.models import Checkpoint, TrainingRun
 
 LONGEST_METADATA = 2000  # characters; kohya's tag frequencies can take a megabyte
-BASE_LOCK = 0x70756E6B  # of this application's advisory locks, the one for making the checkpoint of a bare base
 
 
 class CheckpointError(Exception):
@@ -69,10 +68,10 @@ def examine(path: Path, base: BaseModel) -> LoraHeader:
 
 def base_alone(base: BaseModel) -> Checkpoint:
     """The checkpoint that stands for `base` without a LoRA, made once. Raises BaseError where its files are not here."""
-    values = {"source": Checkpoint.Source.BASE, "base_model": base.name, "base_fingerprint": base.fingerprint}
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BASE_LOCK])
-        return Checkpoint.objects.filter(run=None, **values).first() or Checkpoint.objects.create(**values)
+    checkpoint, _ = Checkpoint.objects.get_or_create(
+        source=Checkpoint.Source.BASE, base_model=base.name, base_fingerprint=base.fingerprint
+    )
+    return checkpoint
 
 
 def facts(header: LoraHeader) -> dict[str, Any]:

@@ -183,6 +183,12 @@ class Checkpoint(models.Model):
                 name="punklab_checkpoint_epoch_once",
                 violation_error_message="This epoch of the run already has a checkpoint.",
             ),
+            models.UniqueConstraint(
+                fields=("base_model", "base_fingerprint"),
+                condition=models.Q(source="base"),
+                name="punklab_checkpoint_base_once",
+                violation_error_message="This base model already has its checkpoint without a LoRA.",
+            ),
             models.CheckConstraint(
                 condition=models.Q(source="base") | ~models.Q(sha256=""),
                 name="punklab_checkpoint_has_a_hash",

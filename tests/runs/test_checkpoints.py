@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from punklab.diffusion.base import resolve_base
 from runs.bases import base_for
@@ -98,3 +99,7 @@ def test_the_base_alone_is_one_checkpoint():
     base = base_for("miniature")
     assert base_alone(base) == base_alone(base)
     assert base_alone(base).path is None
+    with pytest.raises(IntegrityError, match="punklab_checkpoint_base_once"), transaction.atomic():
+        Checkpoint.objects.create(
+            source=Checkpoint.Source.BASE, base_model=base.name, base_fingerprint=base.fingerprint
+        )
