@@ -55,7 +55,7 @@ def review(request: HttpRequest) -> HttpResponse:
     """Lead to the next epoch that awaits scores, after the one named by `after`; back to the list after the last."""
     waiting = _waiting()
     after = request.GET.get("after", "")
-    passed = waiting.index(int(after)) + 1 if after.isdecimal() and int(after) in waiting else 0
+    passed = next((place for place, pk in enumerate(waiting, start=1) if str(pk) == after), 0)
     following = waiting[passed:]
     if following:
         return HttpResponseRedirect(reverse("evaluation:review_epoch", args=(following[0],)))

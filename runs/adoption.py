@@ -25,7 +25,7 @@ from runs.bases import base_for
 from runs.checkpoints import CheckpointError, register, weights_sha256
 from runs.models import AdoptedPicture, Checkpoint, TrainingRun
 
-MOST_PIXELS = 64_000_000
+MOST_PIXELS = 64_000_000  # a small file may ask for gigabytes
 
 
 class Decision(StrEnum):

@@ -59,7 +59,7 @@ def create_run_view(console: ModelAdmin[TrainingRun], request: HttpRequest) -> H
 
 def _like(pk: str) -> dict[str, Any]:
     """Return captions, base and config of an existing run, to change a thing or two; nothing where there is none."""
-    run = TrainingRun.objects.filter(pk=pk).first() if pk.isdecimal() else None
+    run = TrainingRun.objects.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 10 else None
     if run is None:
         return {}
     values = parameters_of(model_to_dict(run) | {"all_parameters": run.all_parameters or {}})

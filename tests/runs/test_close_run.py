@@ -4,8 +4,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from runs.models import TrainingRun
-from runs.training import ActError, close
-from tests.factories import make_job, make_run, make_user
+from runs.package import plan_of
+from runs.training import ActError, close, new_job
+from tests.factories import make_caption_version, make_job, make_run, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -18,6 +19,20 @@ def test_status_verdict_score_epoch_and_findings_are_written_together():
     assert (run.status, run.overall_verdict, run.quality_score, run.best_epoch) == ("completed", "success", 9, 7)
     assert run.key_findings == "Too dark at first.\nClean backgrounds from 6 on."
     assert f"closed as success by {person.username}" in run.notes
+
+
+def test_a_run_that_is_closed_while_its_start_is_being_checked_is_not_started(monkeypatch):
+    run = make_run(caption_version=make_caption_version().version_name)
+
+    def closed_meanwhile(*args):
+        close(TrainingRun.objects.get(pk=run.pk), "failure", findings="Given up.")
+        return plan_of(*args)
+
+    monkeypatch.setattr("runs.training.plan_of", closed_meanwhile)
+    with pytest.raises(ActError, match="closed at this very moment"):
+        new_job(run)
+    run.refresh_from_db()
+    assert (run.overall_verdict, run.status, run.jobs.count()) == ("failure", "completed", 0)
 
 
 def test_a_failed_training_keeps_its_status_when_a_person_closes_it():

@@ -11,7 +11,7 @@ from evaluation import comparison, results, scoring
 from runs.models import Checkpoint
 from runs.naming import UnknownRunError, find_run
 
-CELL, GAP = 96, 8
+CELL, GAP = 96, 8  # pixels of a sheet
 COLUMNS = (("background", "background_accuracy"), ("hair", "hair_accuracy"), ("pixel art", "pixel_art_purity"))
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from runs.backends import BACKENDS, backend_of
 from runs.models import TrainingJob
 
-POLL = 0.2
+POLL = 0.2  # seconds
 
 
 class Command(BaseCommand):

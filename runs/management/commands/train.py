@@ -15,7 +15,7 @@ from runs.naming import UnknownRunError, find_run
 from runs.tasks import is_lost
 from runs.training import ActError, new_job, start
 
-POLL = 1.0
+POLL = 1.0  # seconds
 WAITED_LONG = 20.0  # seconds after which a job that nobody took needs an explanation
 NO_QUEUE = (
     "No queue has taken the job yet. Start one with `manage.py qcluster` (or `make lab`), "
