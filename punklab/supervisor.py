@@ -75,6 +75,8 @@ class Supervisor:
         for name, process in list(self._running.items()):
             if process.poll() is None:
                 continue
+            if name not in self._down_since:
+                _kill_session(process.pid)
             since = self._down_since.setdefault(name, time.monotonic())
             if time.monotonic() - since >= self.RESTART_AFTER:
                 del self._down_since[name]
@@ -94,6 +96,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 _kill_tree(psutil.Process(process.pid))
                 process.wait()
+            _kill_session(process.pid)
         self._pids.unlink(missing_ok=True)
 
     def _launch(self, name: str) -> None:
@@ -124,6 +127,21 @@ def end_leftovers(folder: Path) -> None:
             if abs(process.create_time() - created) < 1:  # and not another one with the same number
                 _kill_tree(process)
         except psutil.NoSuchProcess:
+            if created > psutil.boot_time():  # else the numbers are another boot's
+                _kill_session(pid)
+
+
+def _kill_session(leader: int) -> None:
+    """Kill what a program left in its session when it was killed itself: a cluster's workers go on without their head.
+
+    A number in use as a session's is not given to another process, so that these are ours. Trainings have sessions of
+    their own and are left alone.
+    """
+    for process in psutil.process_iter():
+        try:
+            if process.pid != leader and os.getsid(process.pid) == leader:
+                process.kill()
+        except (OSError, psutil.Error):
             continue
 
 

@@ -15,6 +15,15 @@ from punklab.supervisor import AlreadyRunningError, Program, Supervisor, end_lef
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
+# Says its child's number, then waits for it, as a cluster's head does for its workers.
+HEAD = [
+    sys.executable,
+    "-c",
+    "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+    "print(child.pid, flush=True); child.wait()",
+]
+
+
 def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
@@ -78,3 +87,33 @@ def test_a_second_holder_is_told_who_holds_the_folder_until_that_one_is_killed(t
     holder.stdout.close()
     with sole(tmp_path):
         pass
+
+
+def worker_of(folder: Path) -> int:
+    log = folder / "sleeper.log"
+    until(lambda: log.exists() and log.read_text().endswith("\n"))
+    return int(log.read_text().split()[-1])
+
+
+def test_the_workers_of_a_killed_program_end_before_it_is_started_again(tmp_path):
+    supervisor = Supervisor([Program(name="sleeper", argv=HEAD)], tmp_path)
+    supervisor.start()
+    try:
+        worker = worker_of(tmp_path)
+        os.kill(pid_of(supervisor), signal.SIGKILL)
+        until(lambda: supervisor._running["sleeper"].poll() is not None)
+        assert alive(worker)
+        supervisor.watch()
+        until(lambda: not alive(worker))
+    finally:
+        supervisor.stop()
+
+
+def test_the_workers_of_a_program_killed_with_its_supervisor_end_with_the_leftovers(tmp_path):
+    killed = Supervisor([Program(name="sleeper", argv=HEAD)], tmp_path)
+    killed.start()
+    worker = worker_of(tmp_path)
+    killed._running["sleeper"].kill()
+    killed._running["sleeper"].wait()
+    end_leftovers(tmp_path)
+    until(lambda: not alive(worker))
