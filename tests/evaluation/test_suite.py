@@ -124,6 +124,13 @@ def test_a_base_that_is_not_here_is_named_with_the_mend(db):
         suite.prompts("huge")
 
 
+def test_a_base_whose_folder_is_no_model_stops_neither_the_sweep_nor_the_lab(checkpoint, settings, tmp_path):
+    settings.BASE_MODEL_FOLDER = str(tmp_path)
+    with pytest.raises(suite.SuiteError, match=r"model_index\.json"):
+        suite.queue(checkpoint)
+    assert suite.queue_untested() == 0
+
+
 def test_both_sweeps_are_scheduled_each_minute_on_the_cluster_for_the_rest(db):
     found = Schedule.objects.filter(func__startswith="evaluation.").values_list("func", "minutes", "cluster")
     assert set(found) == {
