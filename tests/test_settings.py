@@ -63,3 +63,24 @@ def test_the_secret_key_is_made_once_and_kept_to_oneself(tmp_path):
     assert first == second
     assert len(first.strip()) >= 50
     assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://u:p@127.0.0.1:1/x", ["The database does not answer", "port 1 failed", "DATABASE_URL"]),
+        ("mysql://u:p@host/x", ["DATABASE_URL must name a PostgreSQL"]),
+    ],
+)
+def test_a_command_says_in_one_line_that_its_database_cannot_be_had(url, said):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "convergence", "run"],
+        env=os.environ | {"DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert all(words in done.stderr for words in said)
