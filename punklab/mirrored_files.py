@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models.expressions import DatabaseDefault
 from import_export import fields, resources, widgets
 
@@ -219,6 +219,14 @@ class MirroredResource(resources.ModelResource):
         if errors:
             raise ValidationError(errors)
 
+    def do_instance_save(self, instance: Any, is_create: bool) -> None:
+        """Save the row. Raises ValidationError, naming column and value, where the database refuses it."""
+        try:
+            with transaction.atomic():
+                super().do_instance_save(instance, is_create)
+        except IntegrityError as error:
+            raise ValidationError(_refusal(instance, error)) from error
+
     def after_import(self, dataset: Any, result: Any, **kwargs: Any) -> None:
         """Move the table's sequence past the imported ids, so that the next new row gets a free one."""
         if not kwargs.get("dry_run"):
@@ -228,3 +236,12 @@ class MirroredResource(resources.ModelResource):
 
 def _words(key: dict[str, Any]) -> str:
     return " and ".join(f"{name} {value!r}" for name, value in key.items())
+
+
+def _refusal(instance: Any, error: IntegrityError) -> str:
+    """What the database's constraint says; PostgreSQL names a column's check `<table>_<column>_check`."""
+    found = getattr(error.__cause__, "diag", None)
+    name, said = (found.constraint_name or "", found.message_primary) if found else ("", str(error))
+    column = name.removeprefix(f"{instance._meta.db_table}_").removesuffix("_check")
+    value = f" {column} {getattr(instance, column)!r}:" if column and hasattr(instance, column) else ""
+    return f"The database does not take this row:{value} {said}. Change the value, or drop that constraint first."

@@ -189,3 +189,23 @@ def test_formulas_are_taken_out_of_exports(client) -> None:
     assert answer["Content-Type"].startswith("text/csv")
     assert "HYPERLINK" in answer.content.decode()
     assert "=HYPERLINK" not in answer.content.decode()
+
+
+def test_a_value_that_the_database_does_not_take_is_named_with_its_column() -> None:
+    result = _import(
+        TrainingRunResource,
+        "run_name,run_date,status,base_model,model_type\n"
+        "drifted,2025-11-09,abandoned,miniature,SD15\n"
+        "fine,2025-11-09,completed,miniature,SD15\n",
+    )
+    assert all(word in _messages(result) for word in ("status", "abandoned", "training_runs_status_check"))
+    assert len(result.invalid_rows) == 1
+    assert not result.has_errors()
+
+
+def test_a_file_without_the_columns_that_name_its_rows_shows_no_traceback(client) -> None:
+    client.force_login(make_user("operator"))
+    file = SimpleUploadedFile("runs.csv", b"foo,bar\n1,2\n", content_type="text/csv")
+    page = client.post(reverse("admin:runs_trainingrun_import"), {"import_file": file, "format": "0"}).content.decode()
+    assert "run_name" in page
+    assert "Traceback" not in page
