@@ -82,7 +82,7 @@ class PunkForm(forms.Form):
                     label=TITLES[kind],
                     error_messages={
                         "required": "Choose a lady or a lad.",
-                        "invalid_choice": f"{TITLES[kind]}: “%(value)s” is not on offer any more; choose again.",
+                        "invalid_choice": f"{TITLES[kind]}: “%(value).60s” is not on offer any more; choose again.",
                     },
                 )
 

@@ -62,6 +62,7 @@ def test_surprise_me_chooses_what_is_on_offer(client, live):
     [
         ({"hair": "black hair"}, "Choose a lady or a lad."),
         (CHOICES | {"hair": "rainbow hair, nude"}, "not on offer"),
+        (CHOICES | {"hair": "rainbow " * 9000}, "rain” is not on offer"),
         (CHOICES | {"seed": "many"}, "The seed must be"),
         (CHOICES | {"seed": str(2**32)}, "less than or equal"),
     ],
