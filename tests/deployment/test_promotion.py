@@ -339,3 +339,10 @@ def test_the_command_prints_every_blocker(epoch):
 def test_the_command_refuses_unknown_people_and_captions(epoch, options, said):
     with pytest.raises(CommandError, match=said):
         call_command("promote", epoch.training_run.run_name, "3", reason="please", stdout=StringIO(), **options)
+
+
+def test_the_command_wants_a_reason_before_it_draws_anything(epoch):
+    Verification.objects.all().delete()
+    with pytest.raises(CommandError, match="--reason is empty"):
+        call_command("promote", epoch.training_run.run_name, "3", reason="  ", stdout=StringIO())
+    assert not Verification.objects.exists()

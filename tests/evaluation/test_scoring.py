@@ -164,3 +164,8 @@ def test_a_viewer_may_not_score():
     EpochResult.objects.create(training_run=make_run(run_name="known"), epoch_number=3)
     with pytest.raises(CommandError, match="role reviewer"):
         call_command("score", "known", "3", "7", "7", "7", by=make_user("viewer").username)
+
+
+def test_an_epoch_that_there_is_not_cannot_be_compared():
+    with pytest.raises(CommandError, match="99"):
+        call_command("compare", make_epoch().training_run.run_name, "99")

@@ -27,6 +27,8 @@ class Command(BaseCommand):
         parser.add_argument("--captions", help="caption version whose words visitors choose from (default: the run's)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["reason"].strip():
+            raise CommandError("--reason is empty: say why this epoch goes live; it is kept with the release.")
         try:
             by = person(options["by"], PROMOTE) if options["by"] else None
             epoch_result = find_epoch(options["run"], options["epoch"])

@@ -29,6 +29,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> str:
         """Return the table. Raises CommandError for an unknown run or epoch, or a sheet that cannot be written."""
         try:
+            for epoch in options["epochs"]:
+                scoring.find_epoch(options["run"], epoch)
             others = [_checkpoint(run, epoch) for run, epoch in options["beside"]]
             found = comparison.compare(find_run(options["run"]), options["epochs"] or None, others)
         except (scoring.ScoringError, UnknownRunError) as error:
