@@ -57,6 +57,7 @@ def create_run(
     model = _base(base)
     problems = [
         *_name_problems(name),
+        *([] if model.profile.renderable else [f"{model.name}: {model.profile.note}".rstrip(".")]),
         *([f"repeats is {repeats}; give 1 or more"] if repeats < 1 else []),
         *(f"{found.key}: {found.detail}: {found.mend}" for found in lint(config) if found.level == "error"),
         *_weights_problems(config, model),

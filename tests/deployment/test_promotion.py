@@ -346,3 +346,11 @@ def test_the_command_wants_a_reason_before_it_draws_anything(epoch):
     with pytest.raises(CommandError, match="--reason is empty"):
         call_command("promote", epoch.training_run.run_name, "3", reason="  ", stdout=StringIO())
     assert not Verification.objects.exists()
+
+
+def test_an_adopted_checkpoint_can_be_the_first_release(epoch):
+    Release.objects.all().delete()
+    Checkpoint.objects.update(source=Checkpoint.Source.ADOPTED)
+    release = promote(epoch, by=None, reason="the lab's best so far")
+    assert Release.objects.live() == release
+    assert release.checkpoint.source == Checkpoint.Source.ADOPTED

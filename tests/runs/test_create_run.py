@@ -97,3 +97,11 @@ def test_the_command_names_captions_and_files_that_are_not_there(tmp_path: Path)
     config.write_text(CONFIG)
     with pytest.raises(CommandError, match="lost_v1"):
         call_command("create_run", "neon", captions="lost_v1", config=str(config))
+
+
+def test_a_base_that_is_not_trained_here_is_refused_before_a_run_stands_in_the_list():
+    with pytest.raises(ActError, match="not rendered or trained here"):
+        create_run(
+            "xl", captions=make_caption_version(), config_text=CONFIG, base="stabilityai/stable-diffusion-xl-base-1.0"
+        )
+    assert not TrainingRun.objects.exists()
