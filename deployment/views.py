@@ -120,11 +120,11 @@ def punk_png(request: HttpRequest, key: UUID) -> HttpResponse:
 
 def _accepted(request: HttpRequest, form: PunkForm, release: Release) -> HttpResponse:
     surprised = "surprise" in request.POST
-    if not surprised and not form.is_valid():
+    if not form.is_valid() and (not surprised or "seed" in form.errors):
         return _form(request, form, release, status=422)
     try:
         if surprised:
-            row = accept(form.surprise())
+            row = accept(form.surprise(), form.cleaned_data["seed"])
         else:
             row = accept(form.choices, form.cleaned_data["seed"])
     except ChoiceError as error:

@@ -57,6 +57,13 @@ def test_surprise_me_chooses_what_is_on_offer(client, live):
     assert {"hair", "eyes", "skin", "background"} <= set(row.choices)
 
 
+def test_surprise_me_keeps_a_seed_that_was_typed_and_refuses_one_that_is_none(client, live):
+    assert client.post(HOME, {"surprise": "1", "seed": "11"}).status_code == 302
+    assert Generation.objects.get().seed == 11
+    assert client.post(HOME, {"surprise": "1", "seed": "many"}).status_code == 422
+    assert Generation.objects.count() == 1
+
+
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
