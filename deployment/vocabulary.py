@@ -12,7 +12,8 @@ import numpy as np
 from deployment.traits import PLAIN, PUNKS, Option, Traits, fixed
 from punklab.diffusion import tokens
 from punklab.pixels.asked import EXPRESSIONS, Phrase, colour_words, phrases
-from punklab.pixels.colour import ciede2000, format_hex, parse_hex, passes_for, to_lab, word_prototypes
+from punklab.pixels.colour import ciede2000, format_hex, parse_hex, to_lab
+from punklab.pixels.naming import passes_for, word_prototypes
 from runs.models import Caption, CaptionVersion
 
 MOST = 24  # options of one kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evaluation import results
+from evaluation import metrics, results
 from evaluation.models import EpochResult, ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from runs.bases import base_for
@@ -23,12 +23,13 @@ class Row:
     renders: Sequence[TestRender | None]
 
     @property
-    def metrics(self) -> results.Metrics:
+    def metrics(self) -> metrics.Metrics:
         """What was measured over all its pictures, in percent; empty before that."""
         if self.epoch_result is not None:
             return results.metrics_ours(self.epoch_result) or {}
         measured = [render.measures for render in self.renders if render and render.measures]
-        return results.metrics_of(measured) if measured else {}
+        current = [found for found in measured if metrics.is_current(found)]
+        return metrics.metrics_of(current, "") if current else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +68,8 @@ def compare(run: TrainingRun, epochs: Sequence[int] | None = None, others: Seque
 
 
 def _renders(checkpoints: Sequence[Checkpoint]) -> list[TestRender]:
-    """The checkpoints' test renders, the latest last."""
-    renders = TestRender.objects.filter(checkpoint__in=checkpoints).exclude(status=Status.CANCELLED)
+    """The checkpoints' test renders with the suite's seeds, the latest last."""
+    renders = TestRender.objects.filter(checkpoint__in=checkpoints, is_repeat=False).exclude(status=Status.CANCELLED)
     return list(renders.select_related("test_prompt").order_by("queued_at", "pk"))
 
 

@@ -61,10 +61,17 @@ def _asked(checkpoints: list[Checkpoint]) -> str:
 
 
 def _queue(checkpoints: list[Checkpoint], by: User, given: dict[str, Any]) -> str:
-    n_queued = sum(suite.queue(checkpoint, given["size"], by) for checkpoint in checkpoints)
+    return _told(sum(suite.queue(checkpoint, given["size"], by) for checkpoint in checkpoints))
+
+
+def _told(n_queued: int) -> str:
     if not n_queued:
         return "Nothing was missing: all pictures are drawn or queued already."
     return f"{n_queued} test picture{' is' if n_queued == 1 else 's are'} queued."
+
+
+def _repeat(checkpoints: list[Checkpoint], by: User) -> str:
+    return _told(sum(suite.queue_repeats(checkpoint, by) for checkpoint in checkpoints))
 
 
 def _waits(run: TrainingRun) -> bool:
@@ -106,4 +113,16 @@ QUEUE_EPOCH = Act(
     perform=lambda result, by, given: _queue(_of_epoch(result), by, given),
     errors=_ERRORS,
     form=SuiteForm,
+)
+REPEAT_EPOCH = Act(
+    name="repeat-tests",
+    label="Measure the noise",
+    permission=TRAIN,
+    question=lambda _: (
+        "Draw the suite once more with other seeds? What differs between the two is chance: it says how big a difference "
+        "between epochs must be to mean something. Once for a run is enough."
+    ),
+    blockers=lambda result: _blockers(_of_epoch(result)),
+    perform=lambda result, by, given: _repeat(_of_epoch(result), by),
+    errors=_ERRORS,
 )

@@ -13,9 +13,11 @@ from pathlib import Path
 from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 
+from evaluation import metrics
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
 from evaluation.renderjob import Status
 from punklab import pictures
+from punklab.pixels.asked import PARTS
 from runs.models import AdoptedPicture, Checkpoint, TrainingRun
 
 
@@ -139,9 +141,10 @@ def _named(path: str, name: str, kind: str, pk: int, index: int = 0) -> Picture:
 
 
 def _marks(render: TestRender) -> tuple[tuple[str, bool], ...]:
-    measures = render.measures or {}
-    found = [(part, (measures.get(part) or {}).get("matches")) for part in ("background", "hair")]
-    found.append(("pixel art", measures.get("is_pixel_art")))
+    if not metrics.is_current(render.measures) or render.measures is None:
+        return ()
+    found = [(part, render.measures[part]["matches"]) for part in PARTS]
+    found.append(("pixel art", render.measures["pixel_art"]["is_pixel_art"]))
     return tuple((part, matches) for part, matches in found if matches is not None)
 
 

@@ -195,7 +195,10 @@ class TestRender(RenderJob):
     test_prompt = models.ForeignKey(TestPrompt, on_delete=models.PROTECT, related_name="test_renders")
     digest = models.CharField(max_length=64, help_text="of the request: the same picture is never queued twice")
     priority = models.PositiveIntegerField(default=0, help_text="the position of its prompt: smaller is drawn first")
-    measures = models.JSONField(null=True, blank=True, help_text="punklab.pixels.measures.Measures")
+    is_repeat = models.BooleanField(
+        default=False, help_text="drawn with another seed than the suite's, to see how much chance alone changes"
+    )
+    measures = models.JSONField(null=True, blank=True, help_text="punklab.pixels.measures, see docs/judging.md")
     result = models.OneToOneField(
         PromptTestResult, null=True, blank=True, on_delete=models.PROTECT, related_name="render"
     )

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from PIL import Image
 
-from evaluation import verdicts
-from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
+from evaluation import metrics, noise, suggestions, verdicts
+from evaluation.metrics import MEASURED_BY, Metrics
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
-from punklab.pixels.measures import measure
-from runs.models import Checkpoint
+from punklab.pixels.many import Job, measure_files
+from runs.collections import collection_for
+from runs.models import AdoptedPicture, Checkpoint, TrainingRun
 
 logger = logging.getLogger(__name__)
 
-MEASURED_BY = "punklab"
-FAULTY_BELOW_PERCENT = 70.0  # as the lab's rules: under 7 of 10
 _ISSUE_MEASURES = {verdicts.WRONG_BACKGROUND: "background_accuracy", verdicts.WRONG_COLOURS: "color_accuracy"}
-Metrics = dict[str, Any]
+_SUMMARY = (
+    "quantitative_metrics",
+    "diagnosed_issues",
+    "num_test_images",
+    "test_image_paths",
+    "test_output_dir",
+    *metrics.FLAGS,
+)
 
 
 def epoch_result_for(checkpoint: Checkpoint) -> EpochResult | None:
@@ -48,59 +55,99 @@ def record(render: TestRender) -> None:
     """Measure a drawn test picture and write its prompt test result; ERRORED when its files are gone. Again: nothing."""
     if render.measures is not None or render.finished_path is None or render.raw_path is None:
         return
-    try:
-        with Image.open(render.finished_path) as finished, Image.open(render.raw_path) as raw:
-            measures = measure(finished.convert("RGB"), raw.convert("RGB"), render.request["prompt"]).to_json()
-    except (OSError, ValueError) as error:
-        logger.exception("test render %s cannot be measured", render.pk)
-        TestRender.objects.filter(pk=render.pk, status=Status.RENDERED, measures__isnull=True).update(
-            status=Status.ERRORED, message=f"The picture cannot be measured: {error}. Queue it again."
-        )
+    job = Job(render.raw_path, render.request["prompt"])
+    (found,) = measure_files([job], collection_for(render.checkpoint.run))
+    error = found.get("error", "" if render.finished_path.is_file() else "has no 24x24 beside it")
+    if not error:
+        write_measures(render, found)
         return
+    logger.error("test render %s cannot be measured: its file %s", render.pk, error)
+    TestRender.objects.filter(pk=render.pk, status=Status.RENDERED, measures__isnull=True).update(
+        status=Status.ERRORED, message=f"The picture cannot be measured: its file {error}. Queue it again."
+    )
+
+
+def write_measures(render: TestRender, found: Metrics) -> None:
+    """Keep a picture's measures and bring its prompt test result up to date; what a person changed there since stays."""
+    before = render.measures
     epoch_result = epoch_result_for(render.checkpoint)
     with transaction.atomic():
-        row = TestRender.objects.select_for_update().get(pk=render.pk)
-        if row.measures is not None or row.status != Status.RENDERED:
-            return
-        row.measures = measures
-        if epoch_result is not None and row.result_id is None:
+        row = TestRender.objects.select_for_update(of=("self",)).select_related("result").get(pk=render.pk)
+        if row.measures != before or row.status != Status.RENDERED:
+            return  # another worker was faster
+        row.measures = found
+        if row.result is not None:
+            _bring_up_to_date(row.result, before, found)
+        elif epoch_result is not None:
             row.result = PromptTestResult.objects.create(
                 epoch_result=epoch_result,
                 test_prompt_id=row.test_prompt_id,
                 image_path=str(row.finished_path),
-                correct_background_color=measures["background"]["matches"],
-                correct_hair_color=measures["hair"]["matches"],
-                is_pixel_art=measures["is_pixel_art"],
-                observations="; ".join(measures["suggested"]["reasons"]),
+                **metrics.checks_of(found),
             )
         row.save(update_fields=["measures", "result"])
+
+
+def prompt_of(picture: AdoptedPicture) -> str | None:
+    """The prompt of an adopted picture: of the result that names its file, or of the prompt that its name holds."""
+    results = PromptTestResult.objects.filter(
+        epoch_result__training_run=picture.run, epoch_result__epoch_number=picture.epoch, test_prompt__isnull=False
+    ).select_related("test_prompt")
+    for result in results:
+        if result.image_path and Path(result.image_path).name == picture.original_name and result.test_prompt:
+            return result.test_prompt.prompt_text
+    name = picture.original_name.lower()
+    named = [prompt for prompt in TestPrompt.objects.all() if prompt.prompt_name.lower() in name]
+    longest = max(named, key=lambda prompt: len(prompt.prompt_name), default=None)
+    return longest.prompt_text if longest else None
 
 
 def summarise(checkpoint: Checkpoint) -> EpochResult | None:
     """Write what all measured pictures of the checkpoint say into its epoch's row, and suggest scores.
 
-    Metrics, pictures and a suggestion; scores, verdict, issues and strengths are never touched. Metrics and pictures that
-    came from elsewhere stay. None when the checkpoint has no epoch or nothing has been measured."""
-    renders = list(
-        TestRender.objects.filter(checkpoint=checkpoint, status=Status.RENDERED)
+    Metrics, issues, flags, pictures and a suggestion; scores, verdict and a person's words are never touched, metrics and
+    pictures that came from elsewhere stay. None when the checkpoint has no epoch or nothing has been measured."""
+    renders = [
+        render
+        for render in TestRender.objects.filter(checkpoint=checkpoint, status=Status.RENDERED)
         .exclude(measures__isnull=True)
         .select_related("test_prompt")
         .order_by("priority", "id")
-    )
+        if metrics.is_current(render.measures)
+    ]
     found = epoch_result_for(checkpoint)
     if found is None or not renders:
         return None
+    named = [(str(render.test_prompt), render.measures) for render in renders if render.measures is not None]
     with transaction.atomic():
         row = EpochResult.objects.select_for_update().get(pk=found.pk)
-        metrics = metrics_of([render.measures for render in renders if render.measures is not None])
         pictures_are_ours = not row.test_image_paths or metrics_ours(row) is not None
-        row.quantitative_metrics = _beside_theirs(row.quantitative_metrics, metrics)
+        _write(row, named, noise.of_repeats(renders))
         if pictures_are_ours:
             row.num_test_images = len(renders)
             row.test_image_paths = [str(render.finished_path) for render in renders]
             row.test_output_dir = str(renders[0].finished_path.parent) if renders[0].finished_path else None
-        row.save(update_fields=["quantitative_metrics", "num_test_images", "test_image_paths", "test_output_dir"])
-        _suggest(row, renders)
+        row.save(update_fields=_SUMMARY)
+        _suggest(row, named)
+    return row
+
+
+def summarise_adopted(run: TrainingRun, epoch: int) -> EpochResult | None:
+    """The same of an epoch whose pictures were adopted, where it has a row and we drew none of our own."""
+    row = EpochResult.objects.filter(training_run=run, epoch_number=epoch).order_by("id").first()
+    measured: list[tuple[str, Metrics]] = [
+        (picture.original_name, picture.measures)
+        for picture in AdoptedPicture.objects.filter(run=run, epoch=epoch).order_by("original_name")
+        if picture.measures is not None and metrics.is_current(picture.measures)
+    ]
+    drawn = TestRender.objects.filter(checkpoint__run=run, checkpoint__epoch=epoch, status=Status.RENDERED)
+    if row is None or not measured or drawn.exists():
+        return None
+    with transaction.atomic():
+        row = EpochResult.objects.select_for_update().get(pk=row.pk)
+        _write(row, measured, {})
+        row.save(update_fields=_SUMMARY)
+        _suggest(row, measured)
     return row
 
 
@@ -113,46 +160,27 @@ def is_behind(checkpoint: Checkpoint) -> bool:
     return row is not None and (metrics_ours(row) or {}).get("n_pictures") != n_measured
 
 
-def metrics_of(measures: Sequence[Metrics]) -> Metrics:
-    """What `v_epoch_metrics_progression` reads, in percent of the pictures (style 0 to 10); None: not measured."""
-    background = _share(measures, lambda each: each["background"]["matches"])
-    hair = _share(measures, lambda each: each["hair"]["matches"])
-    judged = [share for share in (background, hair) if share is not None]
-    return {
-        "measured_by": MEASURED_BY,
-        "measured_at": timezone.now().isoformat(timespec="seconds"),
-        "n_pictures": len(measures),
-        "color_accuracy": round(sum(judged) / len(judged), 1) if judged else None,
-        "background_accuracy": background,
-        "hair_accuracy": hair,
-        "hair_two_toned": None,
-        "style_quality": _mean([each["suggested"]["style"] for each in measures]),
-        "pixel_art_purity": _share(measures, lambda each: each["is_pixel_art"]),
-        "photorealism_score": None,
-        "background_solid": _share(measures, lambda each: each["background_is_solid"]),
-        "lattice_score": _mean([each["lattice"] for each in measures]),
-        "colours_merged": _mean([each["colours_merged"] for each in measures]),
-    }
-
-
 def metrics_ours(row: EpochResult) -> Metrics | None:
     """The metrics that we measured of an epoch's pictures; None before there are any."""
-    written = row.quantitative_metrics
-    if not isinstance(written, dict):
-        return None
-    return written if written.get("measured_by") == MEASURED_BY else written.get(MEASURED_BY)
+    return metrics.ours(row.quantitative_metrics)
+
+
+def issues_ours(row: EpochResult) -> list[dict[str, Any]] | None:
+    """The issues that our measures found in an epoch's pictures; None before they are measured."""
+    found = metrics.ours(row.diagnosed_issues)
+    return None if found is None else list(found.get("issues", []))
 
 
 def measured_issue(row: EpochResult, issue: str) -> bool | None:
     """Whether the measures find the issue: under 70 percent of the pictures right. None: not measured."""
     share = (metrics_ours(row) or {}).get(_ISSUE_MEASURES[issue])
-    return None if share is None else share < FAULTY_BELOW_PERCENT
+    return None if share is None else share < 100 * metrics.FAULTY_BELOW
 
 
 def measured_pixel_art(row: EpochResult) -> bool | None:
     """Whether the measures find pixel art in most pictures; None: not measured."""
     share = (metrics_ours(row) or {}).get("pixel_art_purity")
-    return None if share is None else share >= FAULTY_BELOW_PERCENT
+    return None if share is None else share >= 100 * metrics.FAULTY_BELOW
 
 
 def checkpoint_of(epoch_result: EpochResult) -> Checkpoint | None:
@@ -165,28 +193,47 @@ def suggestion(epoch_result: EpochResult) -> ScoreEntry | None:
     return epoch_result.score_entries.filter(source=ScoreEntry.Source.MACHINE).exclude(reasons=[]).first()
 
 
-def _beside_theirs(written: Any, ours: Metrics) -> Metrics:
-    """Our metrics, or another script's with ours under a key of their own."""
-    if not written or (isinstance(written, dict) and written.get("measured_by") == MEASURED_BY):
-        return ours
-    theirs = written if isinstance(written, dict) else {"before": written}
-    return {**theirs, MEASURED_BY: ours}
+def _bring_up_to_date(result: PromptTestResult, before: Any, found: Metrics) -> None:
+    """Write new checks over those that stand as the earlier measures left them."""
+    written = metrics.checks_of(before)
+    changed = []
+    for name, value in metrics.checks_of(found).items():
+        if getattr(result, name) == written.get(name) and getattr(result, name) != value:
+            setattr(result, name, value)
+            changed.append(name)
+    if changed:
+        result.save(update_fields=changed)
 
 
-def _suggest(row: EpochResult, renders: Sequence[TestRender]) -> None:
-    measures = [render.measures for render in renders if render.measures]
-    scores = {
-        name: _mean([each["suggested"][part] for each in measures])
-        for name, part in zip(EpochResult.SCORES, ("visual", "style", "prompt"), strict=True)
-    }
+def _write(row: EpochResult, named: Sequence[tuple[str, Metrics]], repeats: Metrics) -> None:
+    """Our metrics, issues and, unless a person's word stands there, flags."""
+    now = timezone.now().isoformat(timespec="seconds")
+    ours = metrics.metrics_of([found for _, found in named], now)
+    issues = metrics.issues_of(named)
+    flags_are_free = row.average is None or _measures_spoke(row)
+    if repeats:
+        ours["noise"] = repeats
+    row.quantitative_metrics = metrics.beside_theirs(row.quantitative_metrics, ours)
+    row.diagnosed_issues = metrics.beside_theirs(
+        row.diagnosed_issues, {"measured_by": MEASURED_BY, "version": ours["version"], "issues": issues}
+    )
+    if flags_are_free:
+        kinds = {issue["issue"] for issue in issues}
+        for flag, causes in metrics.FLAGS.items():
+            setattr(row, flag, not kinds.isdisjoint(causes))
+
+
+def _measures_spoke(row: EpochResult) -> bool:
+    """Whether who scored the epoch last left its issues to the measures."""
+    last = row.score_entries.filter(source=ScoreEntry.Source.PERSON).first()
+    return last is not None and last.issues is None
+
+
+def _suggest(row: EpochResult, named: Sequence[tuple[str, Metrics]]) -> None:
+    means = (metrics_ours(row) or {})["means"]
+    scores, source = suggestions.suggest(means)
     given = [score for score in scores.values() if score is not None]
-    reasons = [_tally("background", measures), _tally("hair", measures)]
-    reasons += [
-        f"{render.test_prompt}: {reason}"
-        for render in renders
-        for reason in (render.measures or {})["suggested"]["reasons"]
-        if " matches " not in reason
-    ]
+    reasons = [source, *_reasons(named)]
     last = suggestion(row)
     if last and last.reasons == reasons and all(getattr(last, name) == score for name, score in scores.items()):
         return
@@ -194,22 +241,17 @@ def _suggest(row: EpochResult, renders: Sequence[TestRender]) -> None:
         epoch_result=row,
         source=ScoreEntry.Source.MACHINE,
         verdict=verdicts.verdict_for(sum(given) / len(given)) if len(given) == len(scores) else "",
-        observations=f"Suggested from {len(measures)} pictures.",
+        observations=f"Suggested from {len(named)} pictures.",
         reasons=reasons,
         **scores,
     )
 
 
-def _tally(part: str, measures: Sequence[Metrics]) -> str:
-    judged = [each[part]["matches"] for each in measures if each[part]["matches"] is not None]
-    return f"{part}: {sum(judged)} of {len(judged)} pictures in the asked colour"
-
-
-def _share(measures: Sequence[Metrics], fact: Callable[[Metrics], bool | None]) -> float | None:
-    known = [value for each in measures if (value := fact(each)) is not None]
-    return round(100 * sum(known) / len(known), 1) if known else None
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(sum(known) / len(known), 1) if known else None
+def _reasons(named: Sequence[tuple[str, Metrics]]) -> Iterable[str]:
+    for part in ("background", "hair"):
+        judged = [found[part]["matches"] for _, found in named if found[part]["matches"] is not None]
+        yield f"{part}: {sum(judged)} of {len(judged)} pictures in the asked colour"
+    for name, found in named:
+        for reason in found["suggested"]["reasons"]:
+            if ", as asked: " not in reason:
+                yield f"{name}: {reason}"

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 GUESSED_SECONDS = {"cuda": 3.0, "mps": 20.0, "cpu": 180.0}
 GUESSED_SECONDS_MINIATURE = 1.0
 SUITE_LOCK = 0x70756E6C  # of this application's advisory locks, the one for filling an empty suite
+REPEAT_SEED = 1000  # added to the suite's seeds for a second look
 SETTINGS_OF_SECONDS = ("base", "width", "height", "steps", "scheduler")
 
 
@@ -86,9 +87,24 @@ def queue(checkpoint: Checkpoint, size: str = Size.FULL, by: User | None = None)
 
     Pictures that failed, were given up or cancelled are queued once more. Raises SuiteError when they cannot be drawn,
     PermissionDenied when `by` may not run trainings and their tests."""
+    _refuse(by)
+    return _queue(checkpoint, _renders(checkpoint, size))
+
+
+def queue_repeats(checkpoint: Checkpoint, by: User | None = None) -> int:
+    """Queue the whole suite once more with other seeds, so that what chance alone changes can be measured; return how many.
+
+    Raises as `queue` does."""
+    _refuse(by)
+    return _queue(checkpoint, _renders(checkpoint, Size.FULL, repeat=True))
+
+
+def _refuse(by: User | None) -> None:
     if by is not None and not by.has_perm(TRAIN):
         raise PermissionDenied(f"{by} may not queue test pictures: it needs the role {role_for(TRAIN)}.")
-    wanted = _renders(checkpoint, size)
+
+
+def _queue(checkpoint: Checkpoint, wanted: list[TestRender]) -> int:
     with transaction.atomic():
         Checkpoint.objects.select_for_update(no_key=True).get(pk=checkpoint.pk)
         results.epoch_result_for(checkpoint)
@@ -164,27 +180,29 @@ def _fill() -> None:
             put_in_place(TestPrompt, SuitePrompt)
 
 
-def _renders(checkpoint: Checkpoint, size: str) -> list[TestRender]:
+def _renders(checkpoint: Checkpoint, size: str, *, repeat: bool = False) -> list[TestRender]:
     """The suite's rows for this checkpoint, unsaved."""
     try:
         base = base_for(checkpoint.base_model)
         if not base.profile.renderable:
             raise SuiteError(f"{checkpoint} cannot be drawn: {base.profile.note}")
-        return [_render(checkpoint, place) for place in prompts(size)]
+        return [_render(checkpoint, place, repeat) for place in prompts(size)]
     except (BaseError, RequestError) as error:
         raise SuiteError(f"{checkpoint} cannot be drawn: {error}") from error
 
 
-def _render(checkpoint: Checkpoint, place: SuitePrompt) -> TestRender:
+def _render(checkpoint: Checkpoint, place: SuitePrompt, repeat: bool) -> TestRender:
     prompt = place.test_prompt
     negative = NEGATIVE_PROMPT if prompt.negative_prompt is None else prompt.negative_prompt
-    request = request_for(checkpoint, prompt=prompt.prompt_text, negative_prompt=negative, seed=place.seed)
+    seed = place.seed + REPEAT_SEED if repeat else place.seed
+    request = request_for(checkpoint, prompt=prompt.prompt_text, negative_prompt=negative, seed=seed)
     return TestRender(
         checkpoint=checkpoint,
         test_prompt=prompt,
         request=json.loads(request.to_json()),
         digest=request.digest(),
         priority=place.position,
+        is_repeat=repeat,
     )
 
 

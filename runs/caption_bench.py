@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from punklab.diffusion import tokens
 from punklab.pixels.colour import format_hex
-from punklab.pixels.finish import palette_of
 from punklab.pixels.grid import enlarge
+from punklab.pixels.palette import palette_of
 from runs.caption_checks import check
 from runs.caption_folder import read_folder
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from punklab.diffusion import tokens
 from punklab.pixels.asked import EXPRESSIONS, Phrase, colour_words, phrases
-from punklab.pixels.colour import HEX_CODE, ciede2000, parse_hex, passes_for, to_lab, word_prototypes
+from punklab.pixels.colour import HEX_CODE, ciede2000, parse_hex, to_lab
+from punklab.pixels.naming import passes_for, word_prototypes
 from runs.caption_images import foreign_codes, repeated_images
 from runs.caption_pairs import Pair, Problem
 from runs.caption_words import likely_typos, words_of

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punklab.pixels.colour import HEX_CODE, ciede2000, parse_hex, to_lab
-from punklab.pixels.finish import palette_of
+from punklab.pixels.palette import palette_of
 from runs.caption_pairs import Pair
 
 # A code is foreign when it is further than this (CIEDE2000) from every colour of its picture.

@@ -85,6 +85,21 @@ class Caption(models.Model):
         return self.stem
 
 
+class CaptionCollection(models.Model):
+    """What a caption version's pictures and words teach about punks (`punklab.pixels.collection`), kept with it."""
+
+    version = models.OneToOneField(CaptionVersion, on_delete=models.PROTECT, related_name="collection")
+    digest = models.CharField(max_length=64, help_text="of the captions and pictures that it was learned from")
+    data = models.BinaryField(help_text="punklab.pixels.collection.Collection, as bytes")
+    learned_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "punklab_caption_collection"
+
+    def __str__(self) -> str:
+        return f"what {self.version} teaches"
+
+
 class TrainingRun(models.Model):
     """One training of one LoRA (table `training_runs`)."""
 
@@ -338,6 +353,7 @@ class AdoptedPicture(models.Model):
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     reason = models.TextField(help_text="why it belongs to this epoch, a sentence")
+    measures = models.JSONField(null=True, blank=True, help_text="punklab.pixels.measures, see docs/judging.md")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -5,24 +5,64 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from textwrap import shorten
 
-from punklab.pixels.colour import HEX_CODE, known_word
+from punklab.pixels.colour import HEX_CODE
 from punklab.pixels.colour_words import MODIFIERS, SEEN
+from punklab.pixels.naming import vocabulary
 
 PARTS = ("hair", "eyes", "lips", "skin", "background")
 EXPRESSIONS = ("slight smile", "neutral expression")
+# Words that say how a background is drawn; one that is asked for is not asked to be of one colour.
+PATTERNS = (
+    "split",
+    "checkered",
+    "checker",
+    "striped",
+    "stripes",
+    "pinstripe",
+    "pinstripes",
+    "gradient",
+    "radial",
+    "ombre",
+    "two tone",
+    "multicolored",
+    "multicolor",
+    "rainbow",
+    "flag",
+    "brick",
+)
 
-# A comma inside closed brackets belongs to the phrase: "(red, gold and white)".
-_COMMA = re.compile(r",(?![^()]*\))")
 _PART = re.compile(r"\b(hair|eyes|lips|skin|background)\b", re.IGNORECASE)
+_BALD = re.compile(r"\bbald\b", re.IGNORECASE)
+_PATTERN = re.compile(rf"\b(?:{'|'.join(PATTERNS)})\b", re.IGNORECASE)
+_SOLID = re.compile(r"\b(?:solid|plain|flat)\b", re.IGNORECASE)
+_HALF_CODE = re.compile(r"#[0-9a-zA-Z]*")
+# The kinds of things worn, each with the words that name it; the first kind that fits is taken. A hat covers the hair, an
+# ornament shows it.
+KINDS: dict[str, str] = {
+    "eyewear": r"(?:sun)?glasses|shades|goggles?|lenses|eye ?patch|monocle",
+    "earrings": r"ear ?rings?|hoops?|studs?|dangling|piercing",
+    "necklace": r"necklaces?|chain|pendant|choker",
+    "hat": r"hats?|cap|cowboy|beanie|hood|beret|f[ei]dora|turban|helmet",
+    "ornament": r"crown|tiara|bow|headband|banda[nd]a|flowers?|halo|cat ears",
+    "facial_hair": r"beard|stub+le|mou?stache?|goatee|facial hair",
+    "smoking": r"joint|cigar|cigarette|pipe|smoking",
+    "wings": r"wings?",
+    "clothes": r"hoodie|shirt|tee|suit|jacket|coat|sweater|blouse|dress|top|blazer|vest|tie|clothing|clothes|jumpsuit|garment",
+}
+_KINDS = {kind: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for kind, words in KINDS.items()}
 _WORN = re.compile(
     r"^\s*wearing\b|\b(?:in hair|on top of head|crown|tiara|earrings?|hat|cap|beanie|bow|glasses|sunglasses|shades|"
     r"goggles?|headband|bandana|hood|hoodie|necklaces?|chain|veil|wings|joint|flower|beard|stubble|mustache)\b",
     re.IGNORECASE,
 )
 _OUTSIDE = re.compile(r"\b(?:palette|portrait|pixel|smile|expression|sharp|borders)\b", re.IGNORECASE)
+_SHOWN = 60  # letters of a phrase that a message repeats
 _TOKEN = re.compile(r"[a-z]+", re.IGNORECASE)
 _FIRST_HALVES = {word.split()[0] for word in SEEN if " " in word}  # "sky" is a colour only before "blue"
+# How light a skin is, is its colour word; elsewhere such words only shade another.
+_TONES = frozenset({"pale", "light", "medium", "dark", "fair", "olive", "tan", "deep"})
 
 
 @dataclass(frozen=True)
@@ -50,11 +90,29 @@ class Asked:
     def word(self) -> str | None:
         return self.words[0] if self.words else None
 
+    @property
+    def pattern(self) -> str | None:
+        """How a background shall be drawn, such as "split"; None where one colour is asked for."""
+        found = _PATTERN.search(self.text)
+        return found.group().lower() if found else None
+
+    @property
+    def solid(self) -> bool:
+        """Whether it says that the colour shall be solid."""
+        return _SOLID.search(self.text) is not None
+
+
+@dataclass(frozen=True)
+class Accessory(Asked):
+    """Something worn that a prompt asks for; `kind` is a key of `KINDS`, None for what no word of them names."""
+
+    kind: str | None
+
 
 @lru_cache(maxsize=1024)
 def phrases(prompt: str) -> tuple[Phrase, ...]:
     """The phrases of a prompt in order; an empty one (a doubled comma) is left out."""
-    return tuple(_phrase(piece) for piece in _COMMA.split(prompt) if piece.strip())
+    return tuple(_phrase(piece) for piece in _pieces(prompt) if piece.strip())
 
 
 def asked(prompt: str) -> dict[str, Asked]:
@@ -70,12 +128,45 @@ def asked(prompt: str) -> dict[str, Asked]:
     return found
 
 
-def accessories(prompt: str) -> list[Asked]:
+def accessories(prompt: str) -> list[Accessory]:
     """What the punk wears, in order."""
     worn = [phrase for phrase in phrases(prompt) if phrase.worn]
-    return [Asked(colour_words(phrase.text), phrase.codes[0] if phrase.codes else None, phrase.text) for phrase in worn]
+    return [
+        Accessory(colour_words(phrase.text), phrase.codes[0] if phrase.codes else None, phrase.text, _kind(phrase.text))
+        for phrase in worn
+    ]
 
 
+@lru_cache(maxsize=1024)
+def kinds_named(prompt: str) -> frozenset[str]:
+    """The kinds of things worn (of `KINDS`) that a prompt names anywhere."""
+    return frozenset(kind for kind, words in _KINDS.items() if words.search(prompt))
+
+
+def asks_bald(prompt: str) -> bool:
+    """Whether a prompt asks for no hair."""
+    return any(_BALD.search(phrase.text) for phrase in phrases(prompt))
+
+
+@lru_cache(maxsize=1024)
+def unread(prompt: str) -> tuple[str, ...]:
+    """What in a prompt cannot be read or contradicts itself, as sentences that name it and the mend."""
+    problems = [
+        f"{text[:_SHOWN]} is no colour code; write # and six digits from 0 to f, such as #00ff00"
+        for text in dict.fromkeys(_HALF_CODE.findall(prompt))
+        if not HEX_CODE.fullmatch(text)
+    ]
+    for part in PARTS:
+        said = [phrase for phrase in phrases(prompt) if phrase.part == part]
+        codes = {code for phrase in said for code in phrase.codes[:1]}
+        words = list(dict.fromkeys(word for phrase in said for word in colour_words(phrase.text, part)[:1]))
+        if len(said) > 1 and (len(codes) > 1 or len(words) > 1):
+            asked_for = ", ".join(shorten(phrase.text, _SHOWN, placeholder="…") for phrase in said)
+            problems.append(f"{part} is asked for more than once ({asked_for}): keep one")
+    return tuple(problems)
+
+
+@lru_cache(maxsize=4096)
 def colour_words(text: str, part: str = "") -> tuple[str, ...]:
     """The colours that a phrase names, modifiers included; those before the part's own word come first.
 
@@ -83,8 +174,30 @@ def colour_words(text: str, part: str = "") -> tuple[str, ...]:
     """
     place = re.search(rf"\b{part}\b", text, re.IGNORECASE) if part else None
     if place is None:
-        return _colour_runs(text)
-    return tuple(dict.fromkeys(_colour_runs(text[: place.start()]) + _colour_runs(text[place.end() :])))
+        return _colour_runs(text, part)
+    return tuple(dict.fromkeys(_colour_runs(text[: place.start()], part) + _colour_runs(text[place.end() :], part)))
+
+
+def _pieces(prompt: str) -> list[str]:
+    """The prompt cut at its commas; one inside closed brackets belongs to the phrase: "(red, gold and white)"."""
+    inside, opened = set(), []
+    for place, letter in enumerate(prompt):
+        if letter == "(":
+            opened.append(place)
+        elif letter == ")" and opened:
+            inside.add((opened.pop(), place))
+    pieces, begin, until = [], 0, -1
+    ends = dict(inside)
+    for place, letter in enumerate(prompt):
+        until = max(until, ends.get(place, -1))
+        if letter == "," and place > until:
+            pieces.append(prompt[begin:place])
+            begin = place + 1
+    return [*pieces, prompt[begin:]]
+
+
+def _kind(text: str) -> str | None:
+    return next((kind for kind, words in _KINDS.items() if words.search(text)), None)
 
 
 def _phrase(piece: str) -> Phrase:
@@ -110,24 +223,34 @@ def _code(all_phrases: tuple[Phrase, ...], position: int) -> str | None:
     return None
 
 
-def _colour_runs(text: str) -> tuple[str, ...]:
+def _colour_runs(text: str, part: str = "") -> tuple[str, ...]:
     runs: list[list[str]] = [[]]
     for token in _TOKEN.findall(text.lower()):
-        if token in MODIFIERS or token in _FIRST_HALVES or known_word(token):
+        if token in MODIFIERS or token in _FIRST_HALVES or _names(token, part):
             runs[-1].append(token)
         else:
             runs.append([])
-    heads = [head for head in map(_head, runs) if head]
-    others = [token for run in runs for token in run if token not in MODIFIERS and known_word(token)]
-    return tuple(dict.fromkeys(heads + others))
+    heads = [head for head in (_head(run, part) for run in runs) if head]
+    others = [token for run in runs for token in run if _names(token, part)]
+    hues = [token for token in others if token not in _TONES]
+    return tuple(dict.fromkeys(heads + (hues or others)))
 
 
-def _head(run: list[str]) -> str | None:
-    colours = [place for place, token in enumerate(run) if known_word(token)]
+def _head(run: list[str], part: str) -> str | None:
+    colours = [place for place, token in enumerate(run) if _names(token, part)]
     if not colours:
         return None
     last = colours[-1]
-    start = last
-    while start and (run[start - 1] in MODIFIERS or run[start - 1] in _FIRST_HALVES):
+    start = last - 1 if last and " ".join(run[last - 1 : last + 1]) in SEEN else last
+    while start and run[start - 1] in _shading(part):
         start -= 1
     return " ".join(dict.fromkeys(run[start : last + 1]))
+
+
+def _names(token: str, part: str) -> bool:
+    return vocabulary(part).known(token) is not None and token not in _shading(part)
+
+
+def _shading(part: str) -> frozenset[str]:
+    """Words that shade a colour and are none themselves."""
+    return MODIFIERS - _TONES if part == "skin" else MODIFIERS

@@ -6,12 +6,9 @@ All functions are vectorised: the last axis holds the three channels, the others
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from punklab.pixels.colour_words import PASSES_FOR, SAID, SEEN
 
 Rgb = tuple[int, int, int]
 
@@ -25,6 +22,21 @@ _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 _TO_XYZ_OVER_WHITE = (_TO_XYZ / _WHITE_D65[:, None]).T
+_TO_LMS = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_LMS_TO_OKLAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+_COS26, _SIN26 = np.cos(np.radians(26)), np.sin(np.radians(26))
 
 
 def parse_hex(code: str) -> Rgb:
@@ -91,62 +103,32 @@ def ciede2000(lab1: ArrayLike, lab2: ArrayLike) -> NDArray[np.float64]:
     return difference
 
 
-def colour_word(rgb: ArrayLike) -> str:
-    """The everyday word for one colour, such as "salmon" or "dark green": that of the nearest prototype."""
-    red, green, blue = (int(channel) for channel in np.asarray(rgb))
-    return _nearest_word(red, green, blue)
+def to_oklab(rgb: ArrayLike) -> NDArray[np.float64]:
+    """OKLab of sRGB channels 0 to 255; shape (..., 3): L 0 to 1, a, b.
 
-
-def word_prototypes(word: str) -> list[Rgb]:
-    """What a colour word looks like, a few examples; empty when the word is unknown.
-
-    A modifier that the table does not know with the word ("bright green") is left out.
+    Source: Björn Ottosson, "A perceptual color space for image processing" (2020), matrices as revised in 2021.
     """
-    known = known_word(word)
-    return [parse_hex(code) for code in SEEN[known].split()] if known else []
+    lms: NDArray[np.float64] = _LINEAR[np.asarray(rgb, dtype=np.uint8)] @ _TO_LMS.T
+    oklab: NDArray[np.float64] = np.cbrt(lms) @ _LMS_TO_OKLAB.T
+    return oklab
 
 
-def word_families(word: str) -> frozenset[str]:
-    """The plain colours that a word passes for, "sea green" for green and teal; empty when the word is unknown."""
-    known = known_word(word)
-    if known is None:
-        return frozenset()
-    return frozenset({known.split()[-1], *PASSES_FOR.get(known, ())})
+def to_din99o(lab: ArrayLike) -> NDArray[np.float64]:
+    """DIN99o coordinates of CIELAB colours, shape (..., 3): their Euclidean distance is about 1.2 CIEDE2000.
 
-
-def passes_for(rgb: ArrayLike, word: str) -> bool:
-    """Whether people would let this colour pass for what the word asks; modifiers are not judged.
-
-    False for an unknown word.
+    A plain distance where thousands of pairs are compared. Source: DIN 6176:2018, with kE = kCH = 1; hue turned back by
+    its 26 degrees, so that the axes are those of CIELAB.
     """
-    plain = known_word(word)
-    if plain is None:
-        return False
-    seen = colour_word(rgb)
-    asked = {plain.split()[-1], word.lower().split()[-1]}
-    return bool(asked & word_families(seen)) or seen.split()[-1] in PASSES_FOR.get(plain, ())
-
-
-def known_word(word: str) -> str | None:
-    """The word of the table that stands for a caption's colour words ("ashy blonde": "beige"); None when unknown."""
-    words = word.lower().replace("grey", "gray").split()
-    for start in range(len(words)):
-        rest = " ".join(words[start:])
-        if rest in SEEN or rest in SAID:
-            return SAID.get(rest, rest)
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _nearest_word(red: int, green: int, blue: int) -> str:
-    words, lab = _prototypes()
-    return words[int(ciede2000(to_lab((red, green, blue)), lab).argmin())]
-
-
-@lru_cache(maxsize=1)
-def _prototypes() -> tuple[list[str], NDArray[np.float64]]:
-    words = [word for word, codes in SEEN.items() for _ in codes.split()]
-    return words, to_lab([parse_hex(code) for codes in SEEN.values() for code in codes.split()])
+    lab = np.asarray(lab, dtype=np.float64)
+    red = lab[..., 1] * _COS26 + lab[..., 2] * _SIN26
+    yellow = 0.83 * (lab[..., 2] * _COS26 - lab[..., 1] * _SIN26)
+    chroma = np.hypot(red, yellow)
+    shrink = np.log1p(0.075 * chroma) / (0.0435 * np.maximum(chroma, 1e-12))
+    din99o: NDArray[np.float64] = np.empty_like(lab)
+    din99o[..., 0] = 303.67 * np.log1p(0.0039 * lab[..., 0])
+    din99o[..., 1] = shrink * (red * _COS26 - yellow * _SIN26)
+    din99o[..., 2] = shrink * (red * _SIN26 + yellow * _COS26)
+    return din99o
 
 
 def _seventh(chroma: NDArray[np.float64]) -> NDArray[np.float64]:

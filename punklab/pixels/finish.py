@@ -12,6 +12,7 @@ from PIL import Image
 
 from punklab.pixels.colour import ciede2000, to_lab
 from punklab.pixels.grid import sample
+from punklab.pixels.palette import palette_of
 
 NEAR = 5.0
 MOST = 27
@@ -46,15 +47,6 @@ def merge_colours(cells: NDArray[np.uint8], *, merge: float = NEAR, most: int = 
     into = group(to_lab(colours), counts, merge if rendered else 0.0, most)
     merged: NDArray[np.uint8] = colours[into][which]
     return _without_specks(merged, _SPECK * merge) if rendered else merged
-
-
-def palette_of(cells: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]]:
-    """Distinct colours (n, 3) in a fixed order, the index of each cell's colour, and how many cells have each."""
-    wide = cells.astype(np.uint32)
-    codes = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
-    distinct, which, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    colours = np.stack([distinct >> 16, (distinct >> 8) & 255, distinct & 255], axis=-1).astype(np.uint8)
-    return colours, which.reshape(codes.shape), counts
 
 
 def group(

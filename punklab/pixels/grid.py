@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from punklab.pixels.colour import to_lab
-
 SIDE = 24
-ON_GRID = 0.5
 # Samples along one side of a cell: more change the median too little to be worth their time.
 _MOST_SAMPLES = 7
-_FLAT = 1e-9
 
 
 def flatten(image: Image.Image) -> Image.Image:
@@ -37,12 +33,19 @@ def sample(image: Image.Image, columns: int = SIDE, rows: int = SIDE) -> NDArray
     The size need be no multiple of the raster; a picture of exactly that size comes back as it is. Raises ValueError
     when the picture is smaller than the raster.
     """
-    if image.width < columns or image.height < rows:
-        raise ValueError(f"a picture of {image.width}x{image.height} is smaller than {columns}x{rows} cells")
-    pixels = np.asarray(flatten(image))
-    if (image.width, image.height) == (columns, rows):
+    return sample_pixels(np.asarray(flatten(image)), columns, rows)
+
+
+def sample_pixels(
+    pixels: NDArray[np.uint8], columns: int = SIDE, rows: int = SIDE, phase: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.uint8]:
+    """As `sample`, of pixels (height, width, 3); `phase` moves the raster to the right and down, in cells."""
+    height, width = pixels.shape[:2]
+    if width < columns or height < rows:
+        raise ValueError(f"a picture of {width}x{height} is smaller than {columns}x{rows} cells")
+    if (width, height) == (columns, rows):
         return pixels.copy()
-    inside = _inner(pixels, columns, rows)
+    inside = _inner(pixels, columns, rows, phase)
     middle = inside.shape[2] // 2
     cells: NDArray[np.uint8] = np.partition(inside, middle, axis=2)[:, :, middle]
     return cells
@@ -56,48 +59,21 @@ def enlarge(cells: NDArray[np.uint8], factor: int) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
-def lattice_score(image: Image.Image, n: int = SIDE) -> float | None:
-    """How well an n by n raster fits, -1 to 1: above 0.5 the picture lies on it; None below four pixels a cell.
-
-    `(H - R) / H`: R is the mean CIELAB distance to the median inside the inner half of the cells, H the same with the
-    raster moved by half a cell. A flat picture scores 0: nothing speaks for a raster or against it.
-    """
-    if min(image.size) < 4 * n:
-        return None  # the inner half of a cell would be one pixel, which cannot be uneven
-    pixels = np.asarray(flatten(image))
-    here, moved = _unevenness(pixels, n, 0.0), _unevenness(pixels, n, 0.5)
-    if moved < _FLAT:
-        return 0.0 if here < _FLAT else -1.0
-    return max(-1.0, min(1.0, (moved - here) / moved))
-
-
-def _unevenness(pixels: NDArray[np.uint8], n: int, shift: float) -> float:
-    lab = to_lab(_inner(pixels, n, n, shift, fewest=2))
-    middle = lab.shape[2] // 2
-    median = np.partition(lab, middle, axis=2)[:, :, middle : middle + 1]
-    return float(np.sqrt(((lab - median) ** 2).sum(axis=-1)).mean())
-
-
-def _inner(
-    pixels: NDArray[np.uint8], columns: int, rows: int, shift: float = 0.0, fewest: int = 1
-) -> NDArray[np.uint8]:
+def _inner(pixels: NDArray[np.uint8], columns: int, rows: int, phase: tuple[float, float]) -> NDArray[np.uint8]:
     """Samples of the inner half of each cell, (rows, columns, samples, 3)."""
-    height, width = pixels.shape[:2]
-    down, across = _positions(height, rows, shift, fewest), _positions(width, columns, shift, fewest)
+    down = _positions(pixels.shape[0], rows, phase[1])
+    across = _positions(pixels.shape[1], columns, phase[0])
     block = pixels[down[:, None, :, None], across[None, :, None, :]]
     return block.reshape(len(down), len(across), -1, 3)
 
 
 @lru_cache(maxsize=64)
-def _positions(length: int, cells: int, shift: float, fewest: int) -> NDArray[np.intp]:
-    """Pixel indices inside the inner half of each cell, shape (cells, samples); one cell fewer when shifted.
-
-    The samples are odd in number, so that a median exists, but at least `fewest`.
-    """
+def _positions(length: int, cells: int, phase: float) -> NDArray[np.intp]:
+    """Pixel indices inside the inner half of each cell, shape (cells, samples); odd in number, so that a median exists."""
     size = length / cells
-    centres = (np.arange(cells - bool(shift)) + 0.5 + shift) * size
+    centres = (np.arange(cells) + 0.5 + phase) * size
     samples = min(_MOST_SAMPLES, max(1, int(size / 2)))
-    samples = max(fewest, samples - 1 + samples % 2)
+    samples = samples - 1 + samples % 2
     reach = 0.0 if samples == 1 else (size / 2 - 1) / 2
     offsets = np.linspace(-reach, reach, samples)
     return np.clip(np.floor(centres[:, None] + offsets), 0, length - 1).astype(np.intp)

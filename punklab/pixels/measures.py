@@ -1,190 +1,242 @@
-"""What is measured of one picture against one prompt: the first, simple set.
+"""What is measured of one picture: its raster, its colours, its parts against a prompt, its defects, its originals.
 
-Everything here looks at colours and at the raster. It cannot see whether a face is well drawn, so a suggested score
-never passes `MOST_SUGGESTED`: the rest is for people to give.
+`measure` is all of it; the dictionary that it gives is documented in docs/judging.md and carries a version.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from punklab.pixels.asked import Asked, asked
-from punklab.pixels.colour import ciede2000, colour_word, format_hex, parse_hex, passes_for, to_lab, word_prototypes
-from punklab.pixels.finish import MOST, NEAR, group, palette_of
-from punklab.pixels.grid import ON_GRID, lattice_score, sample
-from punklab.pixels.regions import largest_colour, regions
+from punklab.pixels import asked as prompts
+from punklab.pixels.checks import (
+    AccessoryCheck,
+    BackgroundCheck,
+    ColourCheck,
+    HairCheck,
+    check_accessory,
+    check_background,
+    check_hair,
+    check_part,
+)
+from punklab.pixels.collection import BANDS, Collection, isolated_share, outline_share, shipped
+from punklab.pixels.defects import Defect, find_defects
+from punklab.pixels.grid import SIDE, flatten, sample_pixels
+from punklab.pixels.lattice import Lattice, lattice_of
+from punklab.pixels.palette import Palette, merged_palette
+from punklab.pixels.portrait import PARTS, scene_of
+from punklab.pixels.prior import Reading
+from punklab.pixels.suggested import Seen, Suggested, suggest
 
-SOLID_SHARE = 0.9
-MOST_SUGGESTED = 8
-# A code without a word asks for this very colour; within about 15 two colours still go by one name.
-_CODE_REACH = 15.0
-# A code beside a word is met when the colour is almost the same, whatever the word says.
-_CODE_MET = 10.0
-# Real punks have 9 to 27 colours that people tell apart; a picture far outside is not drawn in their manner.
-_FEWEST, _FAR_TOO_MANY = 6, 2 * MOST
-# Strands of one head of hair; shades, so wider than what the finish merges.
-_HAIR_SHADES = 12.0
-_MAJORITY = 2 / 3
-_TIGHT = 0.8
-
-
-@dataclass(frozen=True)
-class ColourCheck:
-    """One part's colour as seen against the colour asked; `matches` is None when nothing was asked or seen."""
-
-    asked_word: str | None
-    asked_hex: str | None
-    observed_word: str | None
-    observed_hex: str | None
-    delta_e: float | None
-    matches: bool | None
+VERSION = 2
+# Below 48 pixels no raster can be measured: a picture with more colours than any drawn punk has was not drawn.
+_MOST_DRAWN_COLOURS = 150
+# A photograph is uneven inside most cells of any raster and has a colour of its own in most.
+_PHOTO_UNEVEN, _PHOTO_COLOURS = 0.55, 250
 
 
-@dataclass(frozen=True)
-class Suggested:
-    """Scores from 0 to 8 that the measures alone would give, and why; a score is None where nothing speaks for one."""
+@dataclass(frozen=True, kw_only=True)
+class PixelArt:
+    """Whether a picture is pixel art of 24x24 cells; None where it shows nothing that could tell. `why` is a sentence.
 
-    visual: int
-    style: int
-    prompt: int | None
-    reasons: tuple[str, ...]
+    `colours_raw` and `colours_merged` count the cells' colours, all and those that a person tells apart; `bands` says
+    for each of `BANDS` whether the picture lies inside, below or above what the collection has.
+    """
 
-
-@dataclass(frozen=True)
-class Measures:
-    """Measures of one picture: colour differences in CIEDE2000, shares 0 to 1, lattice -1 to 1 (None below 96 pixels)."""
-
-    background: ColourCheck
-    hair: ColourCheck
-    background_solid_share: float
-    background_is_solid: bool
+    is_pixel_art: bool | None
+    why: str
+    lattice: Lattice | None
     colours_raw: int
     colours_merged: int
-    lattice: float | None
-    is_pixel_art: bool
+    isolated_share: float
+    outline_share: float
+    bands: dict[str, str]
+    photorealistic: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyCheck:
+    """The nearest training image, its `distance` (root mean square in OKLab), and the threshold below which it is a copy."""
+
+    nearest: str | None
+    distance: float | None
+    threshold: float | None
+    is_copy: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """All that is measured of a picture; `cells` (24, 24, 3) and `reading` are what it was measured on."""
+
+    cells: NDArray[np.uint8]
+    reading: Reading
+    pixel_art: PixelArt
+    background: BackgroundCheck
+    hair: HairCheck
+    skin: ColourCheck
+    eyes: ColourCheck
+    lips: ColourCheck
+    accessories: tuple[AccessoryCheck, ...]
+    defects: tuple[Defect, ...]
+    copy: CopyCheck
     suggested: Suggested
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain dictionaries, lists, numbers and strings."""
-        return {**asdict(self), "suggested": {**asdict(self.suggested), "reasons": list(self.suggested.reasons)}}
+        """The documented dictionary of plain values."""
+        art = self.pixel_art
+        found: dict[str, Any] = {
+            "version": VERSION,
+            "pixel_art": {
+                "is_pixel_art": art.is_pixel_art,
+                "reason": art.why,
+                "lattice": _lattice_json(art.lattice),
+                "colours": {"raw": art.colours_raw, "merged": art.colours_merged},
+                "isolated_share": round(art.isolated_share, 3),
+                "outline_share": round(art.outline_share, 3),
+                "band": art.bands,
+                "photorealistic": art.photorealistic,
+            },
+        }
+        for part in prompts.PARTS:
+            found[part] = getattr(self, part).to_json()
+        found["accessories"] = [item.to_json() for item in self.accessories]
+        found["worn"] = {kind: round(likely, 2) for kind, likely in self.reading.worn.items()}
+        found["defects"] = [defect.to_json() for defect in self.defects]
+        found["copy"] = dict(vars(self.copy))
+        found["suggested"] = {**vars(self.suggested), "reasons": list(self.suggested.reasons)}
+        found["notes"] = list(self.notes)
+        return found
+
+    def labels(self) -> str:
+        """The part of each cell in rows, a letter a cell: the first of the part's name, as `LETTERS` has them."""
+        letters = np.array(list(LETTERS.values()))[self.reading.portrait.labels]
+        return "\n".join("".join(row) for row in letters)
 
 
-def measure(cells_image: Image.Image | NDArray[np.uint8], raw_image: Image.Image, prompt: str) -> Measures:
-    """Measures of a picture against its prompt.
+LETTERS = dict(zip(PARTS, "bhselocfgwjx", strict=True))
 
-    Colours and regions are read from the 24x24 cells that people see, the lattice and the raw colour count from the
-    picture as rendered. Raises ValueError when the cells are no small RGB raster.
+
+def measure(image: Image.Image, prompt: str | None = None, collection: Collection | None = None) -> Measures:
+    """Measures of a picture of any size from 24x24 pixels, against a prompt where there is one.
+
+    Without a collection, what was learned from the lab's stands in and copies are not looked for. Raises ValueError
+    for a picture smaller than 24x24.
     """
-    cells = np.asarray(cells_image.convert("RGB") if isinstance(cells_image, Image.Image) else cells_image)
-    if cells.ndim != 3 or max(cells.shape[:2]) > 64:
-        raise ValueError(f"measures read the 24x24 cells, not an array of shape {cells.shape}")
-    found, wanted = regions(cells), asked(prompt)
-    _, solid_share = largest_colour(cells, found.background)
-    colours, _, counts = palette_of(cells)
-    merged = len(np.unique(group(to_lab(colours), counts, NEAR)))
-    lattice = lattice_score(raw_image)
-    background = check_colour(cells, found.background, wanted.get("background"), majority=_MAJORITY)
-    hair = check_colour(cells, found.hair, wanted.get("hair"), near=_HAIR_SHADES)
-    pixel_art = (lattice is None or lattice > ON_GRID) and merged <= _FAR_TOO_MANY
+    collection = collection or shipped()
+    pixels = np.asarray(flatten(image))
+    lattice = lattice_of(pixels)
+    cells = sample_pixels(pixels, phase=lattice.phase if lattice and lattice.is_punk else (0.0, 0.0))
+    palette = merged_palette(cells)
+    reading = collection.prior.read(scene_of(cells, palette))
+    pixel_art = _pixel_art(image.size, lattice, palette, reading, collection)
+    wanted = prompts.asked(prompt) if prompt else {}
+    background = check_background(reading.portrait, wanted.get("background"), collection.words("background"))
+    bald = prompt is not None and prompts.asks_bald(prompt)
+    hair = check_hair(reading, wanted.get("hair"), bald, collection.words("hair"))
+    skin, eyes, lips = (
+        check_part(reading, part, wanted.get(part), collection.words(part)) for part in ("skin", "eyes", "lips")
+    )
+    accessories = tuple(
+        check_accessory(reading, item, collection.words("")) for item in (prompts.accessories(prompt) if prompt else ())
+    )
+    defects = tuple(find_defects(reading, collection.prior.bare, eyes_as_asked=eyes.matches))
+    copy = _copy(cells, collection)
+    seen = Seen(
+        pixel_art=pixel_art.is_pixel_art,
+        why_not=pixel_art.why,
+        lattice=lattice.score if lattice else None,
+        places=pixel_art.bands,
+        values=_banded(palette, reading),
+        bands=collection.bands,
+        background=background,
+        colours={"background": background, "hair": hair, "skin": skin, "eyes": eyes, "lips": lips},
+        accessories=accessories,
+        defects=defects,
+        is_copy=bool(copy.is_copy),
+    )
     return Measures(
+        cells=cells,
+        reading=reading,
+        pixel_art=pixel_art,
         background=background,
         hair=hair,
-        background_solid_share=round(solid_share, 3),
-        background_is_solid=solid_share >= SOLID_SHARE,
-        colours_raw=_raw_colours(raw_image, cells),
-        colours_merged=merged,
-        lattice=None if lattice is None else round(lattice, 3),
-        is_pixel_art=pixel_art,
-        suggested=suggest(solid_share, merged, lattice, pixel_art, {"background": background, "hair": hair}),
+        skin=skin,
+        eyes=eyes,
+        lips=lips,
+        accessories=accessories,
+        defects=defects,
+        copy=copy,
+        suggested=suggest(seen),
+        notes=prompts.unread(prompt) if prompt else (),
     )
 
 
-def check_colour(
-    cells: NDArray[np.uint8], mask: NDArray[np.bool_], wanted: Asked | None, near: float = NEAR, majority: float = 0.0
-) -> ColourCheck:
-    """The main colour inside the mask, shades nearer than `near` together, against what was asked.
-
-    It matches when the main colour does and at least `majority` of the cells do.
-    """
-    word, code = (wanted.word, wanted.code) if wanted else (None, None)
-    if not mask.any():
-        return ColourCheck(word, code, None, None, None, None)
-    main, _ = largest_colour(cells, mask, near)
-    matches = meets(main, wanted) if wanted else None
-    if matches and wanted and majority:
-        matches = _meeting_share(cells, mask, wanted) >= majority
-    difference = _difference(main, wanted) if wanted else None
-    return ColourCheck(word, code, colour_word(main), format_hex(main), difference, matches)
+def _banded(palette: Palette, reading: Reading) -> dict[str, float]:
+    values = (len(palette.colours), isolated_share(palette), outline_share(reading.portrait))
+    return dict(zip(BANDS, map(float, values), strict=True))
 
 
-def meets(rgb: NDArray[np.uint8], wanted: Asked) -> bool | None:
-    """Whether a colour is what was asked: it passes for one of the words or nearly is the code; None without either."""
-    distance = float(ciede2000(to_lab(rgb), to_lab(parse_hex(wanted.code)))) if wanted.code else None
-    if wanted.words:
-        return any(passes_for(rgb, word) for word in wanted.words) or (distance is not None and distance <= _CODE_MET)
-    return None if distance is None else distance <= _CODE_REACH
+def _pixel_art(
+    size: tuple[int, int], lattice: Lattice | None, palette: Palette, reading: Reading, collection: Collection
+) -> PixelArt:
+    values = _banded(palette, reading)
+    is_art, why = _judge_raster(size, lattice, palette)
+    uneven = lattice is not None and lattice.uneven_share > _PHOTO_UNEVEN
+    return PixelArt(
+        is_pixel_art=is_art,
+        why=why,
+        lattice=lattice,
+        colours_raw=palette.n_raw,
+        colours_merged=len(palette.colours),
+        isolated_share=values["isolated_share"],
+        outline_share=values["outline_share"],
+        bands={name: collection.bands[name].place(values[name]) for name in BANDS},
+        photorealistic=is_art is False and uneven and palette.n_raw > _PHOTO_COLOURS,
+    )
 
 
-def suggest(
-    solid_share: float, merged: int, lattice: float | None, pixel_art: bool, checks: dict[str, ColourCheck]
-) -> Suggested:
-    """Scores by a plain rule: 8 to start with, points off for each fault found.
-
-    Visual: 3 off for a background that is not solid, 2 for more colours than real punks have, 1 for fewer. Style: 2
-    where the picture is no pixel art at all, else 2 off for too many colours, 1 for a loose raster. Prompt: 8 for each
-    colour met and 3 for each missed, the mean rounded down.
-    """
-    faults = _faults(solid_share, merged, lattice)
-    visual = MOST_SUGGESTED - sum(points for points, _ in faults.values())
-    style = MOST_SUGGESTED - sum(faults[name][0] for name in ("many", "loose") if name in faults) if pixel_art else 2
-    judged = {part: check for part, check in checks.items() if check.matches is not None}
-    scores = [MOST_SUGGESTED if check.matches else 3 for check in judged.values()]
-    reasons = [sentence for _, sentence in faults.values()]
-    if not pixel_art:
-        reasons.append("not pixel art: no raster of 24 cells, or far too many colours")
-    reasons += [_colour_reason(part, check) for part, check in judged.items()]
-    return Suggested(visual, style, sum(scores) // len(scores) if scores else None, tuple(reasons))
+def _judge_raster(size: tuple[int, int], lattice: Lattice | None, palette: Palette) -> tuple[bool | None, str]:
+    if palette.n_raw == 1:
+        return None, "the picture is all of one colour: nothing shows a raster"
+    if lattice is None:
+        if size != (SIDE, SIDE):
+            return False, f"{size[0]}x{size[1]} pixels are no 24x24 cells"
+        drawn = palette.n_raw <= _MOST_DRAWN_COLOURS
+        return drawn, "24x24 pixels" if drawn else f"{palette.n_raw} colours in 24x24 pixels: made smaller, not drawn"
+    if lattice.is_punk:
+        return True, "a raster of 24x24 cells"
+    if lattice.columns:
+        return False, f"a raster of {lattice.columns}x{lattice.rows} cells, not of 24x24"
+    return False, f"no raster of cells: lattice score {lattice.score:.2f}"
 
 
-def _faults(solid_share: float, merged: int, lattice: float | None) -> dict[str, tuple[int, str]]:
-    faults = {}
-    if solid_share < SOLID_SHARE:
-        faults["background"] = (3, f"the background is not solid: {solid_share:.0%} of it has its main colour")
-    if merged > MOST:
-        faults["many"] = (2, f"{merged} colours after merging; real punks have at most {MOST}")
-    if merged < _FEWEST:
-        faults["few"] = (1, f"only {merged} colours")
-    if lattice is not None and lattice < _TIGHT:
-        faults["loose"] = (1, f"the raster fits loosely: lattice score {lattice:.2f}")
-    return faults
+def _copy(cells: NDArray[np.uint8], collection: Collection) -> CopyCheck:
+    found = collection.copies.nearest(cells)
+    if found is None:
+        reason = "no training images at hand: import the captions and name their version"
+        return CopyCheck(nearest=None, distance=None, threshold=None, is_copy=None, reason=reason)
+    threshold = collection.copies.threshold
+    return CopyCheck(
+        nearest=collection.names[found.place],
+        distance=round(found.distance, 4),
+        threshold=round(threshold, 4),
+        is_copy=found.distance < threshold,
+        reason="",
+    )
 
 
-def _colour_reason(part: str, check: ColourCheck) -> str:
-    wanted = " ".join(text for text in (check.asked_word, check.asked_hex) if text)
-    verb = "matches" if check.matches else "does not match"
-    return f"{part} {check.observed_word} {check.observed_hex} {verb} the asked {wanted}"
-
-
-def _difference(rgb: NDArray[np.uint8], wanted: Asked) -> float | None:
-    prototypes = [rgb for word in wanted.words for rgb in word_prototypes(word)]
-    targets = [parse_hex(wanted.code)] if wanted.code else prototypes
-    return round(float(ciede2000(to_lab(rgb), to_lab(targets)).min()), 1) if targets else None
-
-
-def _meeting_share(cells: NDArray[np.uint8], mask: NDArray[np.bool_], wanted: Asked) -> float:
-    colours, which, counts = palette_of(cells[mask][None])
-    areas = np.bincount(group(to_lab(colours), counts, NEAR)[which].ravel(), minlength=len(colours))
-    met = sum(int(area) for colour, area in zip(colours, areas, strict=True) if area and meets(colour, wanted))
-    return float(met / areas.sum())
-
-
-def _raw_colours(raw_image: Image.Image, cells: NDArray[np.uint8]) -> int:
-    """Distinct colours of the cells as rendered, before any merging."""
-    fits = raw_image.width >= cells.shape[1] and raw_image.height >= cells.shape[0]
-    rendered = sample(raw_image, cells.shape[1], cells.shape[0]) if fits else cells
-    return len(palette_of(rendered)[0])
+def _lattice_json(lattice: Lattice | None) -> dict[str, Any] | None:
+    if lattice is None:
+        return None
+    return {
+        "score": round(lattice.score, 3),
+        "columns": lattice.columns,
+        "rows": lattice.rows,
+        "phase": list(lattice.phase),
+    }

@@ -60,7 +60,7 @@ def test_a_suite_is_drawn_measured_and_summed_up_once(checkpoint, storage):
         assert request_of(render.finished_path) == request_of(render.raw_path) == RenderRequest(**render.request)
         assert render.finished_path.is_relative_to(storage)
         assert render.seconds > 0
-        assert render.measures["background"]["asked_hex"]
+        assert render.measures["background"]["asked"]["hex"]
         assert render.result.correct_background_color == render.measures["background"]["matches"]
         assert (render.result.image_path, render.result.passed, render.result.score) == (
             str(render.finished_path),
@@ -74,7 +74,8 @@ def test_a_suite_is_drawn_measured_and_summed_up_once(checkpoint, storage):
     assert (row.average, row.verdict) == (None, None), "a machine suggests and never scores"
     suggested = results.suggestion(row)
     assert suggested is not None
-    assert suggested.reasons[0].startswith("background: ")
+    assert suggested.reasons[0].startswith("suggested by rule: 0 epochs")
+    assert suggested.reasons[1].startswith("background: ")
     tasks.render_checkpoint(checkpoint.pk)
     tasks.sweep()
     assert (PromptTestResult.objects.count(), ScoreEntry.objects.count()) == (6, 1)

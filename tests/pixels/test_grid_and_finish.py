@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from punklab.pixels.colour import ciede2000, to_lab
-from punklab.pixels.finish import finish, palette_of
-from punklab.pixels.grid import enlarge, lattice_score, sample
+from punklab.pixels.finish import finish
+from punklab.pixels.grid import enlarge, sample
+from punklab.pixels.palette import palette_of
 
 SKIN, HAIR, BACKGROUND, EYE, LIPS = (208, 160, 112), (102, 51, 0), (60, 180, 90), (51, 153, 255), (204, 102, 102)
 
@@ -55,20 +56,6 @@ def test_a_picture_smaller_than_the_raster_and_a_factor_below_one_are_refused():
         sample(Image.new("RGB", (23, 24)))
     with pytest.raises(ValueError, match="by 0"):
         enlarge(punk(), 0)
-
-
-def test_the_lattice_score_tells_on_grid_from_off_grid():
-    cells = np.random.default_rng(1).integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    assert lattice_score(enlarge(cells, 1)) is None
-    assert lattice_score(enlarge(cells, 3)) is None
-    assert lattice_score(enlarge(cells, 4)) == 1.0, "the miniature draws four pixels a cell"
-    assert lattice_score(enlarge(cells, 16)) == 1.0
-    assert (lattice_score(rendered(punk(), 512)) or 0) > 0.5
-    smooth = Image.fromarray(cells).resize((512, 512), Image.Resampling.BICUBIC)
-    assert (lattice_score(smooth) or 1) < 0.5
-    shifted = Image.fromarray(np.roll(np.asarray(enlarge(cells, 16)), 8, axis=(0, 1)))
-    assert lattice_score(shifted) == -1.0
-    assert lattice_score(Image.new("RGB", (512, 512), "teal")) == 0.0
 
 
 @pytest.mark.parametrize("size", [384, 512])

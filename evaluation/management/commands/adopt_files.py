@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from evaluation import contradictions, remeasuring
 from evaluation.models import EpochResult
 from punklab.roles import TRAIN, RoleError, person
 from runs.adoption import Decision, Match, Plan, Records, adopt, plan_adoption
@@ -35,13 +36,23 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self._show(plan)
         if not plan.to_adopt:
-            return "There is nothing to adopt."
+            return self._with_contradictions("There is nothing to adopt.")
         if not options["apply"] and not self._confirmed(len(plan.to_adopt)):
             return "Nothing was changed. To register, answer yes or add --apply."
         problems = adopt(plan)
         for problem in problems:
             self.stderr.write(problem)
-        return f"{len(plan.to_adopt) - len(problems)} files adopted, {len(problems)} could not be."
+        measured = remeasuring.remeasure()
+        return self._with_contradictions(
+            f"{len(plan.to_adopt) - len(problems)} files adopted, {len(problems)} could not be. "
+            f"{measured.measured} pictures measured."
+        )
+
+    def _with_contradictions(self, said: str) -> str:
+        found = contradictions.find()
+        if not found:
+            return f"{said} No row contradicts the pictures and results it belongs to."
+        return "\n".join([said, f"{len(found)} rows contradict the pictures or results they belong to:", *found])
 
     def _show(self, plan: Plan) -> None:
         rows = [_row(plan.folder, match) for match in plan.matches]

@@ -18,6 +18,11 @@ class Command(BaseCommand):
         parser.add_argument("run")
         parser.add_argument("epoch", type=int)
         parser.add_argument("--suite", choices=[str(size) for size in suite.Size], default=str(suite.Size.FULL))
+        parser.add_argument(
+            "--repeat",
+            action="store_true",
+            help="the whole suite once more with other seeds: what chance alone changes",
+        )
         parser.add_argument("--here", action="store_true", help="draw them in this process, without the queue's worker")
         parser.add_argument("--by", help="log-in of the person who asks")
 
@@ -29,8 +34,11 @@ class Command(BaseCommand):
             checkpoint = results.checkpoint_of(row)
             if checkpoint is None:
                 raise CommandError(f"{row} has no checkpoint here: register its file with `manage.py adopt_files`.")
-            self.stdout.write(f"{checkpoint}: {suite.estimate(checkpoint, options['suite'])}.")
-            n_queued = suite.queue(checkpoint, options["suite"], by)
+            if options["repeat"]:
+                n_queued = suite.queue_repeats(checkpoint, by)
+            else:
+                self.stdout.write(f"{checkpoint}: {suite.estimate(checkpoint, options['suite'])}.")
+                n_queued = suite.queue(checkpoint, options["suite"], by)
         except (roles.RoleError, scoring.ScoringError, suite.SuiteError) as error:
             raise CommandError(str(error)) from error
         if not options["here"]:

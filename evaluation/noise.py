@@ -1,0 +1,105 @@
+"""How much chance alone changes: an epoch drawn twice with other seeds says how big a difference must be."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evaluation import metrics
+from evaluation.metrics import Measure, Measured
+from evaluation.models import EpochResult, TestRender
+from runs.models import TrainingRun
+
+# Two-sided 95 % of a normal distribution.
+_SURE = 1.96
+
+Noise = Mapping[str, Mapping[str, float]]
+Drawn = Mapping[tuple[int, int], Measured]  # test prompt and seed to measures
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A measure's mean now and before, over the pictures of the same prompts and seeds in both (`n`).
+
+    `floor` is what chance alone changes in 19 of 20 cases; None where no epoch has been drawn twice.
+    """
+
+    measure: Measure
+    now: float
+    before: float
+    n: int
+    floor: float | None
+
+    @property
+    def change(self) -> float:
+        return self.now - self.before
+
+    @property
+    def is_difference(self) -> bool | None:
+        """Whether the change is more than chance; None where nobody knows what chance does."""
+        return None if self.floor is None else abs(self.change) > self.floor
+
+
+def of_repeats(renders: Sequence[TestRender]) -> dict[str, dict[str, float]]:
+    """For each measure the root mean square difference (`rms`) between a picture and its repeat with another seed, and
+    the number of pairs (`n`); empty without repeats."""
+    first = {render.test_prompt_id: render.measures for render in renders if not render.is_repeat}
+    squares: dict[str, list[float]] = defaultdict(list)
+    for render in renders:
+        twin = first.get(render.test_prompt_id)
+        if not render.is_repeat or twin is None or render.measures is None:
+            continue
+        one, other = metrics.values(twin), metrics.values(render.measures)
+        for key in one.keys() & other.keys():
+            squares[key].append((one[key] - other[key]) ** 2)
+    return {
+        key: {"rms": round(math.sqrt(sum(each) / len(each)), 4), "n": len(each)}
+        for key, each in squares.items()
+        if len(each) > 1
+    }
+
+
+def for_run(run: TrainingRun) -> Noise:
+    """The noise that was measured last: in this run, else in a run of the same base; empty where none was."""
+    measured = (
+        EpochResult.objects.filter(training_run__base_model=run.base_model, quantitative_metrics__noise__isnull=False)
+        .order_by("-pk")
+        .values_list("training_run_id", "quantitative_metrics")
+    )
+    found = list(measured[:50])
+    mine = next((written for run_id, written in found if run_id == run.pk), None)
+    ours = metrics.ours(mine if mine is not None else next((written for _, written in found), None))
+    noise: dict[str, Any] = (ours or {}).get("noise", {})
+    return noise
+
+
+def deltas(now: Drawn, before: Drawn, noise: Noise) -> list[Delta]:
+    """What changed from one set of pictures to another, measure by measure, as far as both have pictures of the same
+    prompt and seed that it judges."""
+    pairs = [(metrics.values(now[key]), metrics.values(before[key])) for key in now.keys() & before.keys()]
+    found = []
+    for measure in metrics.MEASURES:
+        both = [
+            (one[measure.key], other[measure.key])
+            for one, other in pairs
+            if measure.key in one and measure.key in other
+        ]
+        if not both:
+            continue
+        known = noise.get(measure.key)
+        floor = _SURE * known["rms"] / math.sqrt(len(both)) if known else None
+        ours, theirs = (sum(column) / len(both) for column in zip(*both, strict=True))
+        found.append(Delta(measure, ours, theirs, len(both), floor))
+    return found
+
+
+def drawn_by(renders: Sequence[TestRender]) -> dict[tuple[int, int], Measured]:
+    """The measures of pictures by test prompt and seed; those of an older shape are left out."""
+    return {
+        (render.test_prompt_id, int(render.request["seed"])): render.measures
+        for render in renders
+        if metrics.is_current(render.measures) and render.measures is not None
+    }

@@ -1,0 +1,93 @@
+"""The colours of a portrait's parts: the main one, the hair's cells, and whether hair has two tones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from punklab.pixels.colour import to_oklab
+from punklab.pixels.portrait import Portrait
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+ONE_COLOUR = 8.0  # DIN99o: one colour to the eye
+# A colour that hat and hair share by at least this much belongs to the hair as well.
+_SHARED = 0.2
+_OUTLINE = 12.0  # DIN99o lightness below which a line is an outline
+_DARK_SHARE = 0.15
+# Two hues are two where they are this far apart on the colour circle (degrees of OKLab) and this colourful.
+_HUES_APART, _COLOURFUL = 40.0, 0.05
+_TONE_SHARE = 0.2
+_DARK, _BRIGHT = 0.35, 0.85  # lightness of OKLab
+
+
+def main_colour(portrait: Portrait, mask: Mask, near: float = ONE_COLOUR) -> tuple[NDArray[np.uint8] | None, float]:
+    """The colour with most cells of the mask about it, and their share of it, 0 to 1; None of an empty mask.
+
+    About it is nearer than `near` (DIN99o).
+    """
+    cells = portrait.scene.cells[mask]
+    if not len(cells):
+        return None, 0.0
+    apart, which = portrait.scene.apart, portrait.scene.palette.which[mask]
+    counts = np.bincount(which, minlength=len(apart))
+    together = (apart < near) @ counts
+    densest = int(np.where(counts > 0, together + counts / 1000, 0).argmax())
+    members = cells[(apart[densest] < near)[which]]
+    middle: NDArray[np.uint8] = np.sort(members, axis=0)[len(members) // 2]
+    return middle, float(len(members) / len(cells))
+
+
+def hair_of(portrait: Portrait) -> Mask:
+    """The hair, with what may be hat or hair because both show its colour, without brims and outlines drawn around it."""
+    hair, hat = portrait.mask("hair"), portrait.mask("headwear")
+    which, points = portrait.scene.palette.which, portrait.scene.palette.points
+    in_hair, in_hat = (np.bincount(which[mask], minlength=len(points)) for mask in (hair, hat))
+    shared = in_hair > _SHARED * (in_hair + in_hat)
+    mask: Mask = hair | (hat & shared[which])
+    if hat.any():
+        mask &= ~_between(portrait.mask("background"))
+    dark = mask & (points[which][..., 0] < _OUTLINE)
+    if (dark & _dense(dark)).sum() > _DARK_SHARE * mask.sum():
+        return mask  # dark hair
+    return mask & ~dark
+
+
+def _between(background: Mask) -> Mask:
+    """Cells with background right above and right below: a brim, or the tip of a strand."""
+    between = np.zeros_like(background)
+    between[1:-1] = background[:-2] & background[2:]
+    return between
+
+
+def _dense(mask: Mask) -> Mask:
+    """Cells of which two thirds of the nine around are in the mask: an area, textured or not, but no line."""
+    around = np.pad(mask, 1).astype(int)
+    rows = around[:-2] + around[1:-1] + around[2:]
+    count = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    dense: Mask = count >= 6
+    return dense
+
+
+def two_toned(portrait: Portrait, hair: Mask) -> bool:
+    """Whether hair has two hues, or black and white halves, each over a fifth of its cells."""
+    lab = to_oklab(portrait.scene.cells[hair])
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
+    colourful = chroma > _COLOURFUL
+    grey = ~colourful
+    if min((grey & (lab[:, 0] < _DARK)).mean(), (grey & (lab[:, 0] > _BRIGHT)).mean()) > _TONE_SHARE:
+        return True
+    return _two_hues(hue[colourful], len(hue))
+
+
+def _two_hues(hues: Floats, n_cells: int) -> bool:
+    """Whether two clusters of hues, a good way apart on the circle, each hold a fifth of the cells."""
+    histogram = np.bincount((hues // 10).astype(np.intp), minlength=36)
+    # A hue's shades spread over some thirty degrees.
+    smooth = np.roll(histogram, -1) + histogram + np.roll(histogram, 1)
+    first = int(smooth.argmax())
+    gap = np.abs((np.arange(36) - first + 18) % 36 - 18) * 10
+    second = int(np.where(gap >= _HUES_APART, smooth, 0).max())
+    return bool(min(int(smooth[first]), second) > _TONE_SHARE * n_cells)

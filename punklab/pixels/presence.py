@@ -1,0 +1,170 @@
+"""Whether a punk wears a hat, glasses, a beard or earrings: logistic fits over what differs where they would be.
+
+Each kind has a few features that a person would look at too: cells around the eyes that are not skin, a jaw unlike the
+cheeks, single bright cells beside it; for a hat, whether the picture is better explained with one than without, how
+unlike hat and hair are, and a brim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from punklab.pixels.palette import Palette
+from punklab.pixels.portrait import Portrait
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Places = tuple[tuple[int, ...], tuple[int, ...]]
+
+_CAP = 30.0  # DIN99o; further apart is only "other"
+_SKIN = 7.0  # DIN99o; nearer than this to the cheeks is skin
+_STEPS, _RIDGE, _KEPT = 40, 2.0, 0.25
+_FLAT = 1.5  # DIN99o; neighbours nearer than this are one colour
+
+
+def _places(*rows: tuple[int, Sequence[int]]) -> Places:
+    """Cells of the template as an index into an array of them: rows with their columns."""
+    pairs = [(row, column) for row, columns in rows for column in columns]
+    return tuple(row for row, _ in pairs), tuple(column for _, column in pairs)
+
+
+# Skin in nearly every face: forehead cells that bangs seldom reach, cheeks below glasses and above beards.
+_CHEEKS = _places((9, [11, 12, 13]), (10, [11, 12, 13]), (14, range(9, 15)), (15, [9, 10, 11, 13, 14]))
+_AROUND_EYES = _places(
+    (9, [12]), (10, [9, 10, 14]), (11, [8, 11, 12, 13]), (12, [8, 11, 12, 13]), (13, [9, 10, 14, 15])
+)
+_JAW = _places((16, [9, 14]), (17, [9, 10, 14]), (18, range(9, 14)), (19, [11, 12]))
+_ABOVE_LIPS = _places((16, range(10, 14)))
+_EARS, _LEFT, _RIGHT = slice(12, 18), slice(5, 8), slice(16, 19)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted kind: the mean and spread of its features, their weights with the offset last, and how firmly those are
+    held, as the curvature of the loss (a square matrix of the weights' size)."""
+
+    mean: Floats
+    spread: Floats
+    weights: Floats
+    curvature: Floats
+
+    def probability(self, features: Floats) -> float:
+        """How likely it is worn, 0 to 1."""
+        score = float(np.append((features - self.mean) / self.spread, 1) @ self.weights)
+        return 1 / (1 + float(np.exp(-np.clip(score, -30, 30))))
+
+
+def fit(examples: Sequence[Floats], worn: Sequence[bool], start: Fit | None = None) -> Fit:
+    """A logistic regression by Newton's method.
+
+    Its weights are held by a ridge penalty, or to those of `start`, as firmly as a share of its examples would.
+    """
+    table, wanted = np.array(examples), np.array(worn, dtype=float)
+    mean, spread = (start.mean, start.spread) if start else (table.mean(axis=0), table.std(axis=0) + 1e-6)
+    design = np.column_stack([(table - mean) / spread, np.ones(len(table))])
+    held = start.weights if start else np.zeros(design.shape[1])
+    penalty = _KEPT * start.curvature if start else np.diag(np.append(np.full(table.shape[1], _RIDGE), 1e-2))
+    found = held
+    for _ in range(_STEPS):
+        likely = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
+        gradient = design.T @ (likely - wanted) + penalty @ (found - held)
+        curvature = (design * (likely * (1 - likely))[:, None]).T @ design + penalty
+        step = np.linalg.solve(curvature, gradient)
+        found = found - step * min(1.0, 1 / float(np.abs(step).max()))  # a full step from afar would overshoot
+    return Fit(mean, spread, found, curvature)
+
+
+def from_skin(palette: Palette) -> Floats:
+    """Each cell's offset from the commonest colour of cheeks and forehead, (24, 24, 3) DIN99o."""
+    seen = palette.which[_CHEEKS]
+    skin = palette.points[np.bincount(seen, minlength=len(palette.points)).argmax()]
+    offset: Floats = palette.points[palette.which] - skin
+    return offset
+
+
+def eyewear(offset: Floats) -> Floats:
+    """How unlike skin the cells around the eyes are."""
+    return np.minimum(_length(offset[_AROUND_EYES]), _CAP)
+
+
+def facial_hair(offset: Floats) -> Floats:
+    """How unlike the cheeks, and how much darker, jaw and upper lip are."""
+    jaw, lip = np.minimum(_length(offset[_JAW]), _CAP), np.minimum(_length(offset[_ABOVE_LIPS]), _CAP)
+    return np.array(
+        [
+            *(jaw.mean(), lip.mean(), (jaw > 5).mean(), (lip > 5).mean()),
+            *(_middle(offset[_JAW][:, 0]), _middle(offset[_ABOVE_LIPS][:, 0])),
+        ]
+    )
+
+
+def earrings(offset: Floats) -> Floats:
+    """How far single cells beside the jaw stand out from their neighbours, the lighter ones for themselves."""
+    here = offset[_EARS]
+    sides = np.stack(
+        [offset[11:17], offset[13:19], np.roll(offset, 1, axis=1)[_EARS], np.roll(offset, -1, axis=1)[_EARS]]
+    )
+    apart = np.minimum(np.minimum(np.sort(_length(here - sides), axis=0)[1], _length(here)), _CAP)
+    lightness = np.sort(sides[..., 0], axis=0)[1:3].mean(axis=0)
+    lighter = np.clip(here[..., 0] - lightness, -_CAP, _CAP)
+    bright = np.where(lighter > 8, apart, 0)
+    left, right = np.sort(bright[:, _LEFT].ravel()), np.sort(bright[:, _RIGHT].ravel())
+    return np.array([*left[-3:], *right[-2:], apart[:, _LEFT].max(), apart[:, _RIGHT].max(), lighter[:, 6:8].max()])
+
+
+def headwear(bare: Portrait, adorned: Portrait, hatted: Portrait, offset: Floats) -> Floats:
+    """How much better a reading with an ornament or a hat explains the picture than one without, and how hat-like it is."""
+    hat, hair = hatted.mask("headwear"), hatted.mask("hair")
+    ornament = adorned.mask("headwear")
+    points, which = hatted.scene.palette.points, hatted.scene.palette.which
+    skin = _length(offset) < _SKIN
+    figure = ~bare.scene.flooded
+    left = np.where(figure.any(axis=1), figure.argmax(axis=1), 12)
+    right = np.where(figure.any(axis=1), 23 - figure[:, ::-1].argmax(axis=1), 11)
+    # How far a row stands out over both of those two and three below it: a brim.
+    overhang_left = (np.minimum(left[5:12], left[6:13]) - left[3:10]).max()
+    overhang_right = (right[3:10] - np.maximum(right[5:12], right[6:13])).max()
+    forehead = np.where(skin[4:13, 8:16].any(axis=0), skin[4:13, 8:16].argmax(axis=0) + 4, 13)
+    top = figure & ~skin
+    top[9:] = False
+    beside = top[:, 1:] & top[:, :-1]
+    flat = _length(offset[:, 1:] - offset[:, :-1])[beside] < _FLAT
+    hat_to_hair, between = _apart(hatted)
+    ornament_to_hair, _ = _apart(adorned)
+    return np.array(
+        [
+            *((hatted.likelihood - bare.likelihood) / 50, hat.sum() / 60, hair.sum() / 60),
+            *((adorned.likelihood - bare.likelihood) / 50, ornament.sum() / 20, ornament_to_hair / _CAP),
+            *(hat_to_hair / _CAP, between / _CAP, points[which[hat]].std(axis=0).sum() / _CAP if hat.any() else 0),
+            *(overhang_left / 6, min(overhang_left, overhang_right) / 6, flat.mean() if flat.size else 0),
+            *(hatted.certainty[hat].mean() if hat.any() else 0, np.bincount(forehead).max() / 8, forehead.mean() / 12),
+        ]
+    )
+
+
+def _apart(portrait: Portrait) -> tuple[float, float]:
+    """Mean distance of the hat's cells to the nearest colour of the hair, and between their median colours (DIN99o)."""
+    hat, hair = portrait.mask("headwear"), portrait.mask("hair")
+    if not hat.any() or not hair.any():
+        return 0.0, 0.0
+    points, which, apart = portrait.scene.palette.points, portrait.scene.palette.which, portrait.scene.apart
+    in_hat, in_hair = (np.bincount(which[mask], minlength=len(points)) for mask in (hat, hair))
+    counts = in_hat[in_hat > 0]
+    nearest = apart[in_hat > 0][:, in_hair > 0].min(axis=1)
+    between = _length(_middle(points[which[hat]]) - _middle(points[which[hair]]))
+    return float((np.minimum(nearest, _CAP) * counts).sum() / counts.sum()), float(between)
+
+
+def _middle(values: Floats) -> Floats:
+    """The upper median along the first axis."""
+    middle: Floats = np.sort(values, axis=0)[len(values) // 2]
+    return middle
+
+
+def _length(offset: Floats) -> Floats:
+    length: Floats = np.sqrt((offset**2).sum(axis=-1))
+    return length

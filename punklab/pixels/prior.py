@@ -1,0 +1,190 @@
+"""Where the parts of a punk lie, and how to tell what it wears: learned from portraits, used to read the next one."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from punklab.pixels import presence
+from punklab.pixels.portrait import INDEX, PARTS, SIDE, WORN, Portrait, Scene, scene_of, take_apart
+from punklab.pixels.presence import Fit
+
+Floats = NDArray[np.float64]
+
+# What is told from features; headwear is a hat or an ornament, and "hat" says which.
+FITTED = ("facial_hair", "eyewear", "headwear", "earrings", "hat")
+# A part may lie where it has not been seen: how likely, in the order of PARTS.
+_UNSEEN = np.array([0.01, 0.01, 0.003, 0.001, 0.001, 0.004, 0.004, 0.003, 0.002, 0.002, 0.002, 0.004])
+_LOW, _HIGH = 0.03, 0.95
+# A learned prior counts the one it started from like this many portraits.
+_INERTIA = 30
+_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Example:
+    """A portrait to learn from, (24, 24, 3) uint8, and what it is said to wear (of `WORN`)."""
+
+    cells: NDArray[np.uint8]
+    worn: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A portrait taken apart, and how likely facial hair, eyewear, headwear and earrings are worn."""
+
+    portrait: Portrait
+    worn: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """`bare` (12, 24, 24): how likely each part is on each cell of a portrait that wears nothing; `worn` (5, 24, 24) the
+    same of each of `WORN` in portraits that wear it; `fits` tell whether they do."""
+
+    bare: Floats
+    worn: Floats
+    fits: Mapping[str, Fit]
+
+    def read(self, scene: Scene) -> Reading:
+        """Take a portrait apart: bare, with an ornament, with a hat; the likeliest reading stays."""
+        offset = presence.from_skin(scene.palette)
+        seen = {
+            "eyewear": self.fits["eyewear"].probability(presence.eyewear(offset)),
+            "facial_hair": self.fits["facial_hair"].probability(presence.facial_hair(offset)),
+            "earrings": self.fits["earrings"].probability(presence.earrings(offset)),
+        }
+        bare, adorned, hatted = self.readings(scene, seen)
+        features = presence.headwear(bare, adorned, hatted, offset)
+        seen["headwear"] = self.fits["headwear"].probability(features)
+        if seen["headwear"] < 0.6:
+            return Reading(bare, seen)
+        return Reading(hatted if self.fits["hat"].probability(features) >= 0.5 else adorned, seen)
+
+    def readings(self, scene: Scene, seen: Mapping[str, float]) -> tuple[Portrait, Portrait, Portrait]:
+        """Bare, with an ornament and with a hat, of a portrait that wears the rest so likely."""
+        return (
+            take_apart(scene, self.where(seen)),
+            take_apart(scene, self.where({**seen, "ornament": _HIGH})),
+            take_apart(scene, self.where({**seen, "hat": _HIGH})),
+        )
+
+    def where(self, worn: Mapping[str, float]) -> Floats:
+        """How likely each part is on each cell, (12, 24, 24), of a portrait that wears `WORN` so likely, else hardly."""
+        chances = np.array([np.clip(worn.get(kind, 0), _LOW, _HIGH) for kind in WORN], dtype=self.worn.dtype)
+        likely = self.worn * chances[:, None, None]
+        where: Floats = self.bare * np.prod(1 - likely, axis=0)
+        # What is worn is painted in the order of `WORN`, the last over the others.
+        uncovered: Floats = np.ones((SIDE, SIDE), dtype=self.worn.dtype)
+        for place, part in reversed(list(enumerate(WORN.values()))):
+            where[INDEX[part]] += likely[place] * uncovered
+            uncovered = uncovered * (1 - likely[place])
+        return where
+
+    def to_bytes(self) -> bytes:
+        """The prior as a compressed NPZ, some 30 KB."""
+        arrays: dict[str, NDArray[np.generic]] = {
+            "bare": self.bare.astype(np.float16),
+            "worn": self.worn.astype(np.float16),
+        }
+        for kind, found in self.fits.items():
+            arrays[f"features_{kind}"] = np.stack([found.mean, found.spread])
+            arrays[f"weights_{kind}"] = np.vstack([found.weights, found.curvature])
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Prior:
+        """What `to_bytes` wrote. Raises ValueError for anything else."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                fits = {}
+                for kind in FITTED:
+                    (mean, spread), weights = arrays[f"features_{kind}"], arrays[f"weights_{kind}"]
+                    fits[kind] = Fit(mean, spread, weights[0], weights[1:])
+                return cls(arrays["bare"].astype(np.float32), arrays["worn"].astype(np.float32), fits)
+        except (OSError, KeyError, ValueError) as error:
+            raise ValueError(f"not a prior of portraits: {error}") from error
+
+
+def learn(examples: Sequence[Example], start: Prior) -> Prior:
+    """The prior of these portraits, starting from another: they are read with it, and what is found is counted."""
+    prior = start
+    for _ in range(_ROUNDS):
+        prior = Prior(*_counted(examples, prior, start), prior.fits)
+    return Prior(prior.bare, prior.worn, _fitted(examples, prior))
+
+
+def learn_from_labels(examples: Sequence[Example], labels: Sequence[NDArray[np.intp]]) -> Prior:
+    """The prior of portraits whose parts are known: `labels` (24, 24) of each index `PARTS`."""
+    stack = np.stack(labels)
+    counts = np.stack([(stack == index).sum(axis=0) for index in range(len(PARTS))]).astype(float)
+    worn = []
+    for kind, part in WORN.items():
+        wearing = np.array([kind in example.worn for example in examples])
+        worn.append((stack[wearing] == INDEX[part]).mean(axis=0) if wearing.any() else np.zeros((SIDE, SIDE)))
+    bare, smooth = _smooth(counts, np.stack(worn))
+    return Prior(bare, smooth, _fitted(examples, Prior(bare, smooth, {})))
+
+
+def _counted(examples: Sequence[Example], prior: Prior, start: Prior) -> tuple[Floats, Floats]:
+    bare = start.bare * _INERTIA
+    worn, n_worn = start.worn * (_INERTIA / 2), np.full(len(WORN), _INERTIA / 2)
+    for example in examples:
+        labels = take_apart(scene_of(example.cells), prior.where(dict.fromkeys(example.worn, _HIGH))).labels
+        for index in range(len(PARTS)):
+            bare[index] += labels == index
+        for place, (kind, part) in enumerate(WORN.items()):
+            if kind in example.worn:
+                worn[place] += labels == INDEX[part]
+                n_worn[place] += 1
+    return _smooth(bare, worn / n_worn[:, None, None])
+
+
+def _smooth(bare: Floats, worn: Floats) -> tuple[Floats, Floats]:
+    """Counts to probabilities, each part spread a little to its neighbours; what is worn is left out of `bare`."""
+    bare = bare.copy()
+    parts = list(WORN.values())
+    for part in parts:
+        bare[INDEX[part]] = 0
+    bare = _spread(bare / np.maximum(bare.sum(axis=0), 1e-9)) + _UNSEEN[:, None, None]
+    for part in parts:
+        bare[INDEX[part]] = 0
+    unseen = np.array([_UNSEEN[INDEX[part]] for part in parts])
+    return bare / bare.sum(axis=0), np.clip(_spread(worn) * 0.97 + unseen[:, None, None], 0, 0.97)
+
+
+def _spread(maps: Floats) -> Floats:
+    around = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    sides = around[:, :-2, 1:-1] + around[:, 2:, 1:-1] + around[:, 1:-1, :-2] + around[:, 1:-1, 2:]
+    spread: Floats = (4 * maps + sides) / 8
+    return spread
+
+
+def _fitted(examples: Sequence[Example], prior: Prior) -> dict[str, Fit]:
+    """Each kind's fit to what the examples are said to wear; the start's where they all do or none does."""
+    features: dict[str, list[Floats]] = defaultdict(list)
+    for example in examples:
+        scene = scene_of(example.cells)
+        offset = presence.from_skin(scene.palette)
+        said = dict.fromkeys(example.worn - {"hat", "ornament"}, _HIGH)
+        features["eyewear"].append(presence.eyewear(offset))
+        features["facial_hair"].append(presence.facial_hair(offset))
+        features["earrings"].append(presence.earrings(offset))
+        features["headwear"].append(presence.headwear(*prior.readings(scene, said), offset))
+    worn = {kind: [kind in example.worn for example in examples] for kind in WORN}
+    worn["headwear"] = [hat or ornament for hat, ornament in zip(worn["hat"], worn["ornament"], strict=True)]
+    features["hat"] = [each for each, any_ in zip(features["headwear"], worn["headwear"], strict=True) if any_]
+    worn["hat"] = [hat for hat, any_ in zip(worn["hat"], worn["headwear"], strict=True) if any_]
+    fits = {}
+    for kind in FITTED:
+        start = prior.fits.get(kind)
+        one_sided = len(set(worn[kind])) < 2
+        fits[kind] = start if start and one_sided else presence.fit(features[kind], worn[kind], start)
+    return fits
