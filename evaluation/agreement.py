@@ -33,7 +33,10 @@ class Scored:
 @dataclass(frozen=True)
 class Agreement:
     """Of `pairs` pairs of epochs with different scores, the share in which the measure's order is the people's; a tie of
-    the measure counts half. `low` and `high` bound it at 95 %; None with under five epochs or no pair."""
+    the measure counts half. None without a pair, or where it says the same of every epoch.
+
+    `low` and `high` bound it at 95 %; None with under five epochs too.
+    """
 
     measure: Measure
     epochs: int
@@ -70,8 +73,8 @@ class History:
         counts = (said != 0).astype(float)
         agrees = counts * np.where(order == 0, 0.5, order == said)
         n_epochs, n_pairs = int(known.sum()), int(counts.sum()) // 2
-        if not n_pairs:
-            return Agreement(measure, n_epochs, 0, None, None, None)
+        if not n_pairs or not order.any():
+            return Agreement(measure, n_epochs, n_pairs, None, None, None)
         share = float(agrees.sum() / counts.sum())
         if n_epochs < FEWEST_EPOCHS:
             return Agreement(measure, n_epochs, n_pairs, share, None, None)

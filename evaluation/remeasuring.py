@@ -16,7 +16,8 @@ from punklab.pixels.measures import VERSION
 from runs.collections import collection_for
 from runs.models import AdoptedPicture, TrainingRun
 
-_NOT_CURRENT = Q(measures=None) | ~Q(measures__version=VERSION)
+# A key that is not there is neither equal nor unequal, in SQL.
+_NOT_CURRENT = Q(measures__isnull=True) | ~Q(measures__has_key="version") | ~Q(measures__version=VERSION)
 
 
 @dataclass

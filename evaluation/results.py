@@ -15,6 +15,7 @@ from evaluation.metrics import MEASURED_BY, Metrics
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab.pixels.many import Job, measure_files
+from punklab.pixels.report import AS_ASKED
 from runs.collections import collection_for
 from runs.models import AdoptedPicture, Checkpoint, TrainingRun
 
@@ -253,5 +254,5 @@ def _reasons(named: Sequence[tuple[str, Metrics]]) -> Iterable[str]:
         yield f"{part}: {sum(judged)} of {len(judged)} pictures in the asked colour"
     for name, found in named:
         for reason in found["suggested"]["reasons"]:
-            if ", as asked: " not in reason:
+            if AS_ASKED not in reason:
                 yield f"{name}: {reason}"

@@ -151,7 +151,7 @@ def _worn(reading: Reading, part: str, wanted: Accessory, words: Vocabulary) -> 
         mask &= ~hair_of(portrait)
     likely = reading.worn.get("headwear" if part == "headwear" else wanted.kind or "", float(mask.sum() > 2))
     if likely <= _UNSURE:
-        return _unseen(wanted, words, "it is not seen") | {"matches": False, "confidence": round(1 - likely, 2)}, False
+        return _unseen(wanted, words, "not seen") | {"matches": False, "confidence": round(1 - likely, 2)}, False
     look = _look(portrait, mask, wanted, words)
     if look is None:
         return _unseen(wanted, words, "too few cells to tell"), None

@@ -7,6 +7,8 @@ from typing import Any
 
 from punklab.pixels.asked import PARTS
 
+AS_ASKED = ", as asked"  # what every finding says that is as the prompt wants it
+
 
 def text_report(found: Mapping[str, Any]) -> str:
     """A few lines on one picture; `found` has its `file` and either the measures or an `error`."""
@@ -22,7 +24,7 @@ def text_report(found: Mapping[str, Any]) -> str:
 def findings(found: Mapping[str, Any]) -> list[str]:
     """A sentence for each part and accessory: "background salmon #faa19f, asked green #00ff00"."""
     told = [finding(part, found[part]) for part in PARTS]
-    told += [finding(item["phrase"], item) for item in found["accessories"]]
+    told += [accessory_finding(item) for item in found["accessories"]]
     if found["background"]["solid"] is False and found["background"]["observed"]["hex"]:
         told.append(f"background not solid: {found['background']['solid_share']:.0%} of it has its main colour")
     if found["hair"]["two_toned"]:
@@ -37,9 +39,18 @@ def finding(name: str, check: Mapping[str, Any]) -> str:
     if not asked:
         return f"{name} {seen}"
     if check["matches"]:
-        return f"{name} {seen}, as asked: {asked}"
+        return f"{name} {seen}{AS_ASKED} ({asked})"
     unsure = f" ({check['reason']})" if check["matches"] is None and check["observed"]["hex"] else ""
     return f"{name} {seen}, asked {asked}{unsure}"
+
+
+def accessory_finding(item: Mapping[str, Any]) -> str:
+    """What was found of something worn that the prompt asks for, in a few words."""
+    if item["matches"]:
+        return f"{item['phrase']}{AS_ASKED}"
+    if item["present"] is False:
+        return f"no {item['phrase']}, though asked for"
+    return finding(item["phrase"], item)
 
 
 def copy_finding(copy: Mapping[str, Any]) -> str:

@@ -23,7 +23,9 @@ def test_a_prompt_says_which_colour_each_part_shall_have():
         "background": ("sky blue", None),
     }
     assert parts["background"].solid
-    worn = accessories(PROMPT.format(background="red") + ", purple cap, hoop earrings, black stunner shades, full beard")
+    worn = accessories(
+        PROMPT.format(background="red") + ", purple cap, hoop earrings, black stunner shades, full beard"
+    )
     assert [(item.kind, item.text, item.word) for item in worn] == [
         ("ornament", "golden crown with (red, blue) gems", "golden"),
         ("hat", "purple cap", "purple"),

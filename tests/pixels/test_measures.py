@@ -26,7 +26,9 @@ def measured(cells: np.ndarray, prompt: str | None = None, **kwargs):
     return measure(enlarged(cells, 512), prompt, **kwargs)
 
 
-@pytest.mark.parametrize("picture", [enlarged(punk(), 24), enlarged(punk(), 96), enlarged(punk(), 512), degraded(punk(), 576)])
+@pytest.mark.parametrize(
+    "picture", [enlarged(punk(), 24), enlarged(punk(), 96), enlarged(punk(), 512), degraded(punk(), 576)]
+)
 def test_a_punk_as_asked_matches_at_any_size(picture):
     seen = measure(picture, PROMPT.format(hair="brown", background="blue"))
     for part in ("background", "hair", "skin", "eyes", "lips"):
@@ -65,7 +67,9 @@ def test_a_background_of_several_colours_is_not_solid_and_matches_none(pattern):
     cells[plain & purple] = (120, 50, 180)
     if pattern == "gradient":
         share = (across / 23)[..., None]
-        cells = np.where(plain[..., None], GREEN * (1 - share) + np.array((120, 50, 180)) * share, cells).astype(np.uint8)
+        cells = np.where(plain[..., None], GREEN * (1 - share) + np.array((120, 50, 180)) * share, cells).astype(
+            np.uint8
+        )
     seen = measured(cells, "green background")
     assert not seen.background.solid
     assert seen.background.matches is False
@@ -94,7 +98,7 @@ def test_accessories_that_are_asked_for_are_looked_for():
     cells = punk()
     cells[10, 8:17] = cells[11, [8, 11, 12, 13, 16]] = cells[12, [8, 11, 13, 16]] = cells[13, 8:17] = (200, 20, 30)
     worn, asked = measured(cells, "red glasses, hoop earrings, wings").accessories, "red glasses"
-    assert [(item.kind, item.present, item.matches) for item in worn][0] == ("eyewear", True, True)
+    assert (worn[0].kind, worn[0].present, worn[0].matches) == ("eyewear", True, True)
     assert worn[2].matches is None
     assert "not looked for" in worn[2].reason
     assert measured(cells, "blue glasses").accessories[0].matches is False
@@ -110,7 +114,12 @@ def test_accessories_that_are_asked_for_are_looked_for():
         ("photograph", photograph(), False, "no raster"),
         ("small photograph", photograph(24), False, "made smaller"),
         ("smooth", Image.fromarray(punk()).resize((512, 512), Image.Resampling.BICUBIC), False, "no raster"),
-        ("finer", photograph(48).quantize(16).convert("RGB").resize((480, 480), Image.Resampling.NEAREST), False, "48x48"),
+        (
+            "finer",
+            photograph(48).quantize(16).convert("RGB").resize((480, 480), Image.Resampling.NEAREST),
+            False,
+            "48x48",
+        ),
         ("32 pixels", enlarged(punk(), 512).resize((32, 32)), False, "32x32 pixels"),
         ("flat", Image.new("RGB", (512, 512), "teal"), None, "one colour"),
     ],
@@ -142,7 +151,11 @@ def test_copies_are_found_though_mirrored_moved_or_encoded_again():
     collection = Collection(shipped().prior, shipped().bands, {}, tuple(map(str, range(40))), np.stack(punks))
     buffer = io.BytesIO()
     enlarged(punks[7], 512).save(buffer, "JPEG", quality=70)
-    for copy in (Image.open(buffer), enlarged(punks[7][:, ::-1], 512), enlarged(np.roll(punks[7], (1, -1), (0, 1)), 480)):
+    for copy in (
+        Image.open(buffer),
+        enlarged(punks[7][:, ::-1], 512),
+        enlarged(np.roll(punks[7], (1, -1), (0, 1)), 480),
+    ):
         found = measure(copy, None, collection).copy
         assert (found.nearest, found.is_copy) == ("7", True)
     other = measure(enlarged(draw(random_traits(rng)).cells, 512), None, collection).copy
@@ -213,7 +226,7 @@ def test_the_dictionary_is_plain_and_carries_its_version():
 
 def test_the_procedural_artists_colours_are_seen_through_jpeg_blur_and_noise():
     rng = random.Random(4)
-    off = {part: [] for part in ("background", "hair", "skin", "eyes", "lips")}
+    off: dict[str, list[float]] = {part: [] for part in ("background", "hair", "skin", "eyes", "lips")}
     for number in range(60):
         drawn = draw(random_traits(rng))
         seen = measure(degraded(drawn.cells, (512, 576)[number % 2], number))
