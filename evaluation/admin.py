@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
 from evaluation import convergence
-from evaluation.epoch_acts import CANCEL_RUN, QUEUE_EPOCH, QUEUE_RUN
+from evaluation import epochs as epochs_measured
+from evaluation.epoch_acts import CANCEL_RUN, QUEUE_EPOCH, QUEUE_RUN, REPEAT_EPOCH
 from evaluation.forms import ScoreForm
 from evaluation.gallery import card_of, cards_of
 from evaluation.models import EpochResult, EpochResultQuerySet, PromptTestResult, ScoreEntry
@@ -52,6 +53,7 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
                     (card, ScoreForm(result=card.result) if card.result and may_score else None) for card in cards
                 ],
                 "trend": convergence.for_run(run),
+                "traits": epochs_measured.trait_matrix(run),
             }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
@@ -94,7 +96,7 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     resource_classes = (EpochResultResource,)
     import_export_change_list_template = "admin/evaluation/epochresult_change_list.html"
     change_form_template = "admin/evaluation/epochresult_change_form.html"
-    acts: Sequence[Act] = (QUEUE_EPOCH,)
+    acts: Sequence[Act] = (QUEUE_EPOCH, REPEAT_EPOCH)
     list_display = ("picture", "__str__", "scores", "verdict_badge", "scored_by", "num_test_images", "production_ready")
     list_display_links = ("__str__",)
     list_select_related = ("training_run",)
@@ -169,7 +171,7 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         result = self.get_object(request, object_id)
-        facts = {"card": card_of(result)} if result is not None else {}
+        facts = {"card": card_of(result), "measures": epochs_measured.measures_of(result)} if result is not None else {}
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
     @admin.display(description="")

@@ -9,11 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 
 from evaluation import metrics
+from evaluation.measured import Measured, measured
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
 from evaluation.renderjob import Status
 from punklab import pictures
@@ -31,6 +33,7 @@ class Picture:
     raw_url: str | None = None
     words: str = ""
     marks: tuple[tuple[str, bool], ...] = ()
+    measured: Measured | None = None
 
 
 @dataclass(kw_only=True)
@@ -79,6 +82,8 @@ def card_of(result: EpochResult) -> Card:
 def render_picture(render: TestRender) -> Picture:
     """Return the picture of a test render (its prompt loaded), or where it is on its way."""
     name, prompt = str(render.test_prompt), str(render.request.get("prompt", ""))
+    if render.is_repeat:
+        name += " (another seed)"
     if render.status != Status.RENDERED or not render.finished:
         words = render.message or render.get_status_display()
         return Picture(name=name, prompt=prompt, words=words)
@@ -87,7 +92,8 @@ def render_picture(render: TestRender) -> Picture:
         prompt=prompt,
         url=picture_url("render", render.pk),
         raw_url=picture_url("raw", render.pk) if render.raw else None,
-        marks=_marks(render),
+        marks=_marks(render.measures),
+        measured=measured(render.measures),
     )
 
 
@@ -130,7 +136,9 @@ def _pictures(
         if path and path not in seen:
             assert result is not None
             found.append(_named(path, Path(path).name, "epoch", result.pk, index))
-    found += [_named(one.file, one.original_name, "adopted", one.pk) for one in adopted]
+    for past in adopted:
+        picture = _named(past.file, past.original_name, "adopted", past.pk)
+        found.append(replace(picture, marks=_marks(past.measures), measured=measured(past.measures)))
     return found
 
 
@@ -140,11 +148,11 @@ def _named(path: str, name: str, kind: str, pk: int, index: int = 0) -> Picture:
     return Picture(name=name, url=picture_url(kind, pk, index))
 
 
-def _marks(render: TestRender) -> tuple[tuple[str, bool], ...]:
-    if not metrics.is_current(render.measures) or render.measures is None:
+def _marks(measures: Any) -> tuple[tuple[str, bool], ...]:
+    if not metrics.is_current(measures):
         return ()
-    found = [(part, render.measures[part]["matches"]) for part in PARTS]
-    found.append(("pixel art", render.measures["pixel_art"]["is_pixel_art"]))
+    found = [(part, measures[part]["matches"]) for part in PARTS]
+    found.append(("pixel art", measures["pixel_art"]["is_pixel_art"]))
     return tuple((part, matches) for part, matches in found if matches is not None)
 
 

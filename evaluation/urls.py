@@ -16,5 +16,6 @@ urlpatterns = [
     ),
     path("review/", admin.site.admin_view(views.review), name="review"),
     path("review/<int:pk>/", admin.site.admin_view(views.review_epoch), name="review_epoch"),
+    path("measures/", admin.site.admin_view(views.measures), name="measures"),
     path("compare/<int:pk>/", admin.site.admin_view(views.compare), name="compare"),
 ]

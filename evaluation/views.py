@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from evaluation import comparison, convergence, scoring
+from evaluation import agreement, comparison, convergence, scoring, suggestions
 from evaluation.forms import ScoreForm
 from evaluation.gallery import card_of, render_picture
 from evaluation.models import EpochResult, PromptTestResult, TestRender
@@ -121,6 +121,30 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
         "opts": TrainingRun._meta,
     }
     return TemplateResponse(request, "evaluation/compare.html", context)
+
+
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def measures(request: HttpRequest) -> HttpResponse:
+    """How often each measure agreed with people's scores, and where suggested scores come from."""
+    history = agreement.history()
+    target = request.GET.get("score", "average")
+    if target not in agreement.TARGETS:
+        raise Http404(f"There is no score {target!r}.")
+    context = {
+        **admin.site.each_context(request),
+        "title": "How measures agree with people",
+        "agreements": sorted(history.agreements(target), key=lambda each: (not each.is_trusted, -(each.share or 0))),
+        "target": target,
+        "targets": [(name, scoring.NAMES.get(name, "average")) for name in agreement.TARGETS],
+        "n_epochs": len(history.epochs),
+        "most_epochs": agreement.MOST_EPOCHS,
+        "fewest_epochs": agreement.FEWEST_EPOCHS,
+        "fewest_to_fit": suggestions.FEWEST_EPOCHS,
+        "fits": [(name, suggestions.fit_of(history, column)) for column, name in scoring.NAMES.items()],
+        "opts": EpochResult._meta,
+    }
+    return TemplateResponse(request, "evaluation/measures.html", context)
 
 
 def _waiting() -> list[int]:
