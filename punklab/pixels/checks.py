@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from punklab.pixels.asked import Accessory, Asked
-from punklab.pixels.colour import ciede2000, format_hex, parse_hex, to_lab
+from punklab.pixels.asked import Accessory, Asked, accessories, asked, asks_bald
+from punklab.pixels.colour import ciede2000, format_hex, parse_hex, to_din99o, to_lab
 from punklab.pixels.naming import Vocabulary
 from punklab.pixels.palette import NEAR
 from punklab.pixels.parts import ONE_COLOUR, hair_of, main_colour, two_toned
@@ -18,9 +18,11 @@ from punklab.pixels.portrait import WORN, Portrait
 from punklab.pixels.prior import Reading
 
 Mask = NDArray[np.bool_]
+_Name = str | Accessory
 
 _HAIR = 13.0  # DIN99o: shades of one head of hair
 _FEWEST_HAIR = 4
+_FEW = 2  # cells that may be anything
 _SOLID_SHARE = 0.9
 _MAJORITY = 2 / 3
 _NOT_ALL = 0.4  # how sure a background matches that only in part does
@@ -76,13 +78,37 @@ class AccessoryCheck(ColourCheck):
 
 
 @dataclass(frozen=True)
-class _Look:
-    """The main colour of a part, its word and share; how sure it is what is asked, and the share of cells that are."""
+class Checks:
+    """All checks of one portrait against one prompt."""
 
+    background: BackgroundCheck
+    hair: HairCheck
+    skin: ColourCheck
+    eyes: ColourCheck
+    lips: ColourCheck
+    accessories: tuple[AccessoryCheck, ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where to look, what is asked for there, the words for its colours, and how near (DIN99o) these are one."""
+
+    mask: Mask
+    wanted: Asked | None
+    words: Vocabulary
+    near: float = ONE_COLOUR
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The main colour of a place, its word and share; how sure it is what is asked, and the share of cells that are."""
+
+    place: _Place
     main: NDArray[np.uint8]
     word: str
     share: float
     certainty: float
+    difference: float | None
     passing: float | None
     passed_share: float
 
@@ -92,110 +118,143 @@ class _Look:
         return None if self.passing is None else (self.passing + self.passed_share) / 2
 
 
-def check_background(portrait: Portrait, wanted: Asked | None, words: Vocabulary) -> BackgroundCheck:
-    """The background: it matches when its main colour does, and of one that is not solid two thirds of the cells."""
-    look = _look(portrait, portrait.mask("background"), wanted, words, NEAR)
+_BALD = {"word": "bald", "hex": None}
+_COLOURED = ("skin", "eyes", "lips")
+
+
+def check(reading: Reading, prompt: str | None, words: Callable[[str], Vocabulary]) -> Checks:
+    """Each part, and each accessory that the prompt names; `words` gives a part's colour words, "" those of the rest."""
+    portrait = reading.portrait
+    wanted = asked(prompt) if prompt else {}
+    bald = prompt is not None and asks_bald(prompt)
+    worn = accessories(prompt) if prompt else ()
+    hair = hair_of(portrait)
+    places: dict[_Name, _Place] = {
+        "background": _Place(portrait.mask("background"), wanted.get("background"), words("background"), NEAR),
+        "hair": _Place(hair, wanted.get("hair"), words("hair"), _HAIR),
+        **{part: _Place(portrait.mask(part), wanted.get(part), words(part)) for part in _COLOURED},
+        **{item: _Place(_where(portrait, item) & ~hair, item, words("")) for item in worn},
+    }
+    looks = _looks(portrait, places)
+    skin, eyes, lips = (_part(reading, part, places[part], looks.get(part)) for part in _COLOURED)
+    return Checks(
+        _background(places["background"], looks.get("background")),
+        _hair(reading, places["hair"], looks.get("hair"), bald),
+        skin,
+        eyes,
+        lips,
+        tuple(_accessory(reading, item, places[item], looks.get(item)) for item in worn),
+    )
+
+
+def _likely(reading: Reading, item: Accessory, mask: Mask) -> float:
+    """How likely something is worn, 0 to 1."""
+    kind = "headwear" if _SEEN_AS[item.kind or ""] == "headwear" else item.kind or ""
+    return reading.worn.get(kind, float(mask.sum() > _FEW))
+
+
+def _where(portrait: Portrait, item: Accessory) -> Mask:
+    part = _SEEN_AS.get(item.kind or "")
+    return portrait.mask(part) if part else np.zeros_like(portrait.labels, dtype=bool)
+
+
+def _looks(portrait: Portrait, places: Mapping[_Name, _Place]) -> dict[_Name, _Look]:
+    """A look at each place that has cells, by the same names."""
+    palette, certainty = portrait.scene.palette, portrait.certainty
+    seen = {
+        name: main
+        for name, place in places.items()
+        if (main := main_colour(portrait, place.mask, place.near)) is not None
+    }
+    if not seen:
+        return {}
+    codes = [_code(places[name].wanted) for name in seen]
+    lab = to_lab([main.colour for main in seen.values()])
+    differences = ciede2000(lab, to_lab([parse_hex(code or "#000000") for code in codes]))
+    found = {}
+    for (name, main), code, point, difference in zip(seen.items(), codes, to_din99o(lab), differences, strict=True):
+        place = places[name]
+        present = np.flatnonzero(main.counts)
+        shares = place.words.shares_at(np.vstack([point, palette.points[present]]))
+        wanted = _asked_words(place.wanted, place.words)
+        passing = place.words.passing(shares, wanted)
+        n_cells = int(main.counts.sum())
+        found[name] = _Look(
+            place,
+            main.colour,
+            place.words.words[int(shares[0].argmax())],
+            main.share,
+            float(certainty[place.mask].sum()) / n_cells,
+            round(float(difference), 1) if code else None,
+            float(passing[0]) if wanted else None,
+            int(main.counts[present][passing[1:] >= 0.5].sum()) / n_cells,
+        )
+    return found
+
+
+def _background(place: _Place, look: _Look | None) -> BackgroundCheck:
+    """It matches when its main colour does, and of one that is not solid two thirds of the cells."""
     if look is None:
-        return BackgroundCheck(**_unseen(wanted, words, "no background is seen"), solid=False, solid_share=0.0)
+        return BackgroundCheck(**_unseen(place, "no background is seen"), solid=False, solid_share=0.0)
     solid, passing = look.share >= _SOLID_SHARE, look.passing
     if passing is not None and not solid and look.passed_share < _MAJORITY:
         passing = min(passing, _NOT_ALL)
     reason = ""
-    if wanted and wanted.pattern and passing is None:
-        reason = f"a {wanted.pattern} background is asked for, of no one colour"
-    check = _check(look, wanted, words, passing, reason)
-    return BackgroundCheck(**check, solid=solid, solid_share=round(look.share, 3))
+    if place.wanted and place.wanted.pattern and passing is None:
+        reason = f"a {place.wanted.pattern} background is asked for, of no one colour"
+    return BackgroundCheck(**_seen(look, passing, reason), solid=solid, solid_share=round(look.share, 3))
 
 
-def check_hair(reading: Reading, wanted: Asked | None, bald: bool, words: Vocabulary) -> HairCheck:
-    """The hair: it matches when its main colour and most of its strands do."""
-    portrait = reading.portrait
-    mask = hair_of(portrait)
-    look = _look(portrait, mask, wanted, words, _HAIR) if mask.sum() >= _FEWEST_HAIR else None
-    if look is None:
-        return HairCheck(**_no_hair(reading, wanted, bald, words), two_toned=None)
-    check = _check(look, wanted, words, look.of_both)
+def _hair(reading: Reading, place: _Place, look: _Look | None, bald: bool) -> HairCheck:
+    """It matches when its main colour and most of its strands do."""
+    if look is None or place.mask.sum() < _FEWEST_HAIR:
+        return HairCheck(**_no_hair(reading, place, bald), two_toned=None)
+    found = _seen(look, look.of_both)
     if bald:
-        check |= {"asked": _BALD, "matches": False, "confidence": 0.9, "reason": "hair is seen"}
-    return HairCheck(**check, two_toned=two_toned(portrait, mask))
+        found |= {"asked": _BALD, "matches": False, "confidence": 0.9, "reason": "hair is seen"}
+    return HairCheck(**found, two_toned=two_toned(reading.portrait, place.mask))
 
 
-def check_part(reading: Reading, part: str, wanted: Asked | None, words: Vocabulary) -> ColourCheck:
+def _part(reading: Reading, part: str, place: _Place, look: _Look | None) -> ColourCheck:
     """Skin, eyes or lips by their main colour and cells."""
-    portrait = reading.portrait
-    if part == "eyes" and reading.worn["eyewear"] >= _SURE and not _shows_eyes(portrait):
-        return ColourCheck(**_unseen(wanted, words, "covered by eyewear"))
-    look = _look(portrait, portrait.mask(part), wanted, words)
+    if part == "eyes" and reading.worn["eyewear"] >= _SURE and not _shows_eyes(reading.portrait):
+        return ColourCheck(**_unseen(place, "covered by eyewear"))
     if look is None:
-        return ColourCheck(**_unseen(wanted, words, f"no {part} seen"))
-    return ColourCheck(**_check(look, wanted, words, look.of_both))
+        return ColourCheck(**_unseen(place, f"no {part} seen"))
+    return ColourCheck(**_seen(look, look.of_both))
 
 
-def check_accessory(reading: Reading, wanted: Accessory, words: Vocabulary) -> AccessoryCheck:
-    """Something worn: it matches when it is there, in the asked colour where one is asked for."""
-    part = _SEEN_AS.get(wanted.kind or "")
-    if part is None:
-        found, present = _unseen(wanted, words, f"{wanted.kind or 'this'} is not looked for"), None
+def _accessory(reading: Reading, item: Accessory, place: _Place, look: _Look | None) -> AccessoryCheck:
+    """It matches when it is there, in the asked colour where one is asked for."""
+    if item.kind not in _SEEN_AS:
+        found, present = _unseen(place, f"{item.kind or 'this'} is not looked for"), None
     else:
-        found, present = _worn(reading, part, wanted, words)
-    return AccessoryCheck(**found, phrase=wanted.text, kind=wanted.kind, present=present)
+        found, present = _worn(reading, item, place, look)
+    return AccessoryCheck(**found, phrase=item.text, kind=item.kind, present=present)
 
 
-_BALD = {"word": "bald", "hex": None}
-
-
-def _worn(reading: Reading, part: str, wanted: Accessory, words: Vocabulary) -> tuple[dict[str, Any], bool | None]:
-    portrait = reading.portrait
-    mask = portrait.mask(part)
-    if part == "headwear":
-        mask &= ~hair_of(portrait)
-    likely = reading.worn.get("headwear" if part == "headwear" else wanted.kind or "", float(mask.sum() > 2))
+def _worn(reading: Reading, item: Accessory, place: _Place, look: _Look | None) -> tuple[dict[str, Any], bool | None]:
+    likely = _likely(reading, item, place.mask)
     if likely <= _UNSURE:
-        return _unseen(wanted, words, "not seen") | {"matches": False, "confidence": round(1 - likely, 2)}, False
-    look = _look(portrait, mask, wanted, words)
+        return _unseen(place, "not seen") | {"matches": False, "confidence": round(1 - likely, 2)}, False
     if look is None:
-        return _unseen(wanted, words, "too few cells to tell"), None
+        return _unseen(place, "too few cells to tell"), None
     if likely < _SURE:
-        return _check(look, wanted, words, None, "whether it is there cannot be told"), None
-    return _check(look, wanted, words, look.of_both if wanted.words else likely), True
-
-
-def _look(
-    portrait: Portrait, mask: Mask, wanted: Asked | None, words: Vocabulary, near: float = ONE_COLOUR
-) -> _Look | None:
-    """None where the mask is empty."""
-    main, share = main_colour(portrait, mask, near)
-    if main is None:
-        return None
-    palette = portrait.scene.palette
-    counts = np.bincount(palette.which[mask], minlength=len(palette.points))
-    seen = np.flatnonzero(counts)
-    shares = words.shares(np.vstack([main, palette.colours[seen]]))
-    asked = _asked_words(wanted, words)
-    passing = words.passing(shares, asked)
-    passed = counts[seen][passing[1:] >= 0.5].sum() / counts.sum()
-    return _Look(
-        main,
-        words.words[int(shares[0].argmax())],
-        share,
-        float(portrait.certainty[mask].mean()),
-        float(passing[0]) if asked else None,
-        float(passed),
-    )
+        return _seen(look, None, "whether it is there cannot be told"), None
+    return _seen(look, look.of_both if item.words else likely), True
 
 
 def _shows_eyes(portrait: Portrait) -> bool:
     """Whether eyes show through what is worn over them, in a colour of their own."""
-    eyes, _ = main_colour(portrait, portrait.mask("eyes"))
-    frame, _ = main_colour(portrait, portrait.mask("eyewear"))
+    eyes, frame = (main_colour(portrait, portrait.mask(part)) for part in ("eyes", "eyewear"))
     if eyes is None or frame is None:
         return eyes is not None
-    return bool(ciede2000(to_lab(eyes), to_lab(frame)) > _SHOWS)
+    return bool(ciede2000(*to_lab([eyes.colour, frame.colour])) > _SHOWS)
 
 
-def _no_hair(reading: Reading, wanted: Asked | None, bald: bool, words: Vocabulary) -> dict[str, Any]:
+def _no_hair(reading: Reading, place: _Place, bald: bool) -> dict[str, Any]:
     covered = reading.worn["headwear"] >= _SURE
-    found = _unseen(wanted, words, "covered by headwear" if covered else "no hair is seen")
+    found = _unseen(place, "covered by headwear" if covered else "no hair is seen")
     if bald:
         return found | {"asked": _BALD, "matches": True, "confidence": 0.8}
     return found | {"matches": False, "confidence": 0.8} if found["asked"] and not covered else found
@@ -209,27 +268,22 @@ def _asked_words(wanted: Asked | None, words: Vocabulary) -> Sequence[str]:
     return known if known or not wanted.code else (words.named(wanted.code),)
 
 
-def _check(
-    look: _Look, wanted: Asked | None, words: Vocabulary, passing: float | None, reason: str = ""
-) -> dict[str, Any]:
-    difference = None
-    if wanted and wanted.code:
-        difference = round(float(ciede2000(to_lab(look.main), to_lab(parse_hex(wanted.code)))), 1)
+def _seen(look: _Look, passing: float | None, reason: str = "") -> dict[str, Any]:
     if passing is None and not reason:
-        reason = "no colour that is known is asked for" if wanted else "not asked for"
+        reason = "no colour that is known is asked for" if look.place.wanted else "not asked for"
     return {
-        "asked": _asked(wanted, words),
+        "asked": _asked(look.place),
         "observed": {"word": look.word, "hex": format_hex(look.main)},
-        "delta_e": difference,
+        "delta_e": look.difference,
         "matches": None if passing is None else passing >= 0.5,
         "confidence": 0.0 if passing is None else round(0.5 + abs(passing - 0.5) * look.certainty, 2),
         "reason": "" if passing is not None else reason,
     }
 
 
-def _unseen(wanted: Asked | None, words: Vocabulary, reason: str) -> dict[str, Any]:
+def _unseen(place: _Place, reason: str) -> dict[str, Any]:
     return {
-        "asked": _asked(wanted, words),
+        "asked": _asked(place),
         "observed": {"word": None, "hex": None},
         "delta_e": None,
         "matches": None,
@@ -238,7 +292,12 @@ def _unseen(wanted: Asked | None, words: Vocabulary, reason: str) -> dict[str, A
     }
 
 
-def _asked(wanted: Asked | None, words: Vocabulary) -> dict[str, str | None] | None:
+def _asked(place: _Place) -> dict[str, str | None] | None:
+    wanted = place.wanted
     if wanted is None or not (wanted.words or wanted.code):
         return None
-    return {"word": next(iter(_asked_words(wanted, words)), wanted.word), "hex": wanted.code}
+    return {"word": next(iter(_asked_words(wanted, place.words)), wanted.word), "hex": wanted.code}
+
+
+def _code(wanted: Asked | None) -> str | None:
+    return wanted.code if wanted else None

@@ -140,12 +140,13 @@ def isolated_share(palette: Palette) -> float:
     joined[:-1] |= down
     joined[:, 1:] |= right
     joined[:, :-1] |= right
-    return float(1 - joined.mean())
+    return 1 - np.count_nonzero(joined) / joined.size
 
 
 def outline_share(portrait: Portrait) -> float:
     """The share of cells, 0 to 1, that are outline."""
-    return float(portrait.mask("outline").mean())
+    outline = portrait.mask("outline")
+    return np.count_nonzero(outline) / outline.size
 
 
 def _bands(portraits: Sequence[Portrait]) -> dict[str, Band]:
@@ -167,9 +168,9 @@ def _measured(captions: Sequence[str], portraits: Sequence[Portrait]) -> dict[st
             said = wanted.get(part)
             if said is None or said.pattern or len({word.split()[-1] for word in said.words}) != 1:
                 continue
-            main, share = main_colour(portrait, portrait.mask(part))
-            if main is not None and share >= (_ONE_COLOUR if part == "background" else 0):
-                seen[part][said.words[0]].append(main)
+            main = main_colour(portrait, portrait.mask(part))
+            if main is not None and main.share >= (_ONE_COLOUR if part == "background" else 0):
+                seen[part][said.words[0]].append(main.colour)
     return {part: _prototypes(part, words) for part, words in seen.items()}
 
 

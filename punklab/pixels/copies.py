@@ -27,6 +27,8 @@ _SHARE_OF_NEAREST = 0.8
 # What re-encoding costs at most: a collection whose own pictures lie closer than this cannot tell copies apart better.
 _LEAST, _MOST = 0.04, 0.08
 _MOST_LEFT_OUT = 300
+_DIRECTIONS = 32
+_ROUNDING = 1e-3  # what single precision may lose of a squared distance
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,11 @@ class Nearest:
 
 @dataclass(frozen=True)
 class CopyIndex:
-    """Training pictures to search: `cells` (n, 24, 24, 3) uint8. Immutable; what it is searched by is made on first use."""
+    """Training pictures to search: `cells` (n, 24, 24, 3) uint8. Immutable; what it is searched by is made on first use.
+
+    A distance is never shorter than that of what two pictures have along a few directions, and of how long the rest of
+    each is. Only pictures that this bound leaves are compared cell by cell.
+    """
 
     cells: Cells
 
@@ -48,10 +54,7 @@ class CopyIndex:
 
         The distance is Euclidean in OKLab, the root of the mean square over the 22x22 cells compared: 0 to about 1.
         """
-        if not len(self.cells):
-            return None
-        place = int(self._distances(cells).argmin())
-        return Nearest(place, self._distance(cells, place))
+        return self._nearest(cells, np.zeros(len(self.cells), dtype=bool))
 
     @cached_property
     def threshold(self) -> float:
@@ -65,33 +68,53 @@ class CopyIndex:
         return float(np.clip(_SHARE_OF_NEAREST * min(apart, default=_MOST), _LEAST, _MOST))
 
     def _left_out(self, place: int) -> Nearest | None:
-        distances = self._distances(self.cells[place])
-        distances[place] = np.inf
-        while np.isfinite(distances).any():
-            nearest = int(distances.argmin())
-            if distances[nearest] > 2 * _MOST or not _nearly_one(self.cells[place], self.cells[nearest]):
-                return Nearest(nearest, float(distances[nearest]))
-            distances[nearest] = np.inf
+        without = np.zeros(len(self.cells), dtype=bool)
+        without[place] = True
+        while (found := self._nearest(self.cells[place], without)) is not None:
+            if found.distance > 2 * _MOST or not _nearly_one(self.cells[place], self.cells[found.place]):
+                return found
+            without[found.place] = True
         return None
 
-    def _distances(self, cells: Cells) -> Floats32:
-        """The distance to each picture, (n,): squares of differences by one product of matrices."""
+    def _nearest(self, cells: Cells, without: NDArray[np.bool_]) -> Nearest | None:
+        if without.all():
+            return None
         whole = to_oklab(cells).astype(np.float32)
-        moved = np.zeros((2, len(_SHIFTS), 24, 24, 3), dtype=np.float32)
-        for side, query in enumerate((whole, whole[:, ::-1])):
-            for place, (down, right) in enumerate(_SHIFTS):
-                moved[side, place, down : down + _SIDE, right : right + _SIDE] = query[1:-1, 1:-1]
-        products = moved.reshape(2 * len(_SHIFTS), -1) @ self._oklab.T
-        nearest = (np.tile(self._squares, (2, 1)) - 2 * products).min(axis=0) + (whole[1:-1, 1:-1] ** 2).sum()
-        distances: Floats32 = np.sqrt(np.maximum(nearest, 0)) / _SIDE
-        return distances
+        both = np.stack([whole, whole[:, ::-1]])[:, 1:-1, 1:-1]
+        shifted = np.zeros((2, len(_SHIFTS), 24, 24, 3), dtype=np.float32)
+        for place, (down, right) in enumerate(_SHIFTS):
+            shifted[:, place, down : down + _SIDE, right : right + _SIDE] = both
+        moved = shifted.reshape(2 * len(_SHIFTS), -1)
+        bounds = self._bounds(both.reshape(2, -1))
+        bounds[without] = np.inf
+        near_enough = float(self._squared(moved, np.array([bounds.argmin()]))[0]) + _ROUNDING
+        left = np.flatnonzero(bounds <= near_enough)
+        nearest = int(left[self._squared(moved, left).argmin()])
+        return Nearest(nearest, self._distance(both, nearest))
 
-    def _distance(self, cells: Cells, place: int) -> float:
-        """The distance to one picture, by the differences themselves: a product of matrices rounds small ones."""
-        whole, other = to_oklab(cells), to_oklab(self.cells[place])
+    def _bounds(self, queries: Floats32) -> Floats32:
+        """A lower bound of the squared distance of each picture to the nearer of two queries (2, 1452): (n,)."""
+        along = _along(queries, self._directions)
+        lengths = (along**2).sum(axis=1, keepdims=True)
+        bounds = (lengths - 2 * along @ self._points).min(axis=0) + self._lengths
+        nearest: Floats32 = bounds.reshape(len(_SHIFTS), -1).min(axis=0)
+        return nearest
+
+    def _squared(self, moved: Floats32, places: NDArray[np.intp]) -> Floats32:
+        """The squared distance to some pictures by one product of matrices: (len(places),).
+
+        `moved` (18, 1728) are the queries where they lie under each shift.
+        """
+        products = moved @ self._oklab[places].T
+        squared = (np.tile(self._squares[:, places], (2, 1)) - 2 * products).min(axis=0)
+        nearest: Floats32 = squared + (moved[0] ** 2).sum()
+        return nearest
+
+    def _distance(self, both: Floats32, place: int) -> float:
+        """The distance to one picture by the differences themselves: a product of matrices rounds small ones."""
+        other = self._oklab[place].reshape(24, 24, 3)
         windows = np.stack([other[y : y + _SIDE, x : x + _SIDE] for y, x in _SHIFTS])
-        crops = np.stack([whole[1:-1, 1:-1], whole[:, ::-1][1:-1, 1:-1]])[:, None]
-        return float(np.sqrt(((crops - windows) ** 2).sum(axis=(2, 3, 4)).min())) / _SIDE
+        return float(np.sqrt(((both[:, None] - windows) ** 2).sum(axis=(2, 3, 4)).min())) / _SIDE
 
     @cached_property
     def _oklab(self) -> Floats32:
@@ -102,6 +125,32 @@ class CopyIndex:
         """The sum of squares of each picture under each shift, (9, n)."""
         squares = (self._oklab.reshape(-1, 24, 24, 3) ** 2).sum(axis=-1)
         return np.stack([squares[:, y : y + _SIDE, x : x + _SIDE].sum(axis=(1, 2)) for y, x in _SHIFTS])
+
+    @cached_property
+    def _directions(self) -> Floats32:
+        """The directions in which some of the pictures differ most, (1452, up to 32), orthonormal."""
+        some = self._oklab[:: max(1, len(self.cells) // _MOST_LEFT_OUT)].reshape(-1, 24, 24, 3)
+        middles = some[:, 1:-1, 1:-1].reshape(len(some), -1)
+        return np.linalg.svd(middles, full_matrices=False)[2][:_DIRECTIONS].T.copy()
+
+    @cached_property
+    def _points(self) -> Floats32:
+        """Each picture under each shift along the directions, with the length of the rest: (up to 33, 9 n)."""
+        pictures = self._oklab.reshape(-1, 24, 24, 3)
+        windows = (pictures[:, y : y + _SIDE, x : x + _SIDE].reshape(len(pictures), -1) for y, x in _SHIFTS)
+        return np.concatenate([_along(each, self._directions) for each in windows]).T.copy()
+
+    @cached_property
+    def _lengths(self) -> Floats32:
+        lengths: Floats32 = (self._points**2).sum(axis=0)
+        return lengths
+
+
+def _along(pictures: Floats32, directions: Floats32) -> Floats32:
+    """Pictures (n, 1452) along orthonormal directions, and the length of what is left of each: (n, directions + 1)."""
+    along = pictures @ directions
+    rest = np.sqrt(np.maximum((pictures**2).sum(axis=1) - (along**2).sum(axis=1), 0))
+    return np.column_stack([along, rest])
 
 
 def _nearly_one(first: Cells, second: Cells) -> bool:

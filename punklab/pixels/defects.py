@@ -21,6 +21,8 @@ STRAY, EYES_OFF, EYES_LIKE_HAIR = "stray_cells", "eyes_off_template", "eyes_like
 _STANDS_OUT = 14.0
 # The parts in which a lone cell of another part's colour is stray; elsewhere single cells are drawing.
 _PLAIN = ("background", "skin")
+# Single cells of these belong to every face.
+_IS_FEATURE = np.isin(PARTS, ("eyes", "lips", "outline", "jewellery", "eyewear", "facial_hair"))
 _LIKE_HAIR = 5.0  # CIEDE2000
 # The cells of the pupils in nearly all portraits.
 _PUPILS = np.array([(12, 9), (12, 14)])
@@ -57,13 +59,15 @@ def find_defects(reading: Reading, where: Floats, *, eyes_as_asked: bool | None)
 
 def _strays(portrait: Portrait) -> Defect | None:
     """Lone cells in background or skin, unlike all their eight neighbours, in the colour of another part."""
-    which, apart = portrait.scene.palette.which, portrait.scene.apart
-    lone = np.logical_and.reduce([apart[which, side] > _STANDS_OUT for side in _around(which)])
     surrounded = np.logical_or.reduce([np.logical_and.reduce(_around(portrait.mask(part))) for part in _PLAIN])
-    stray = lone & surrounded & ~_features(portrait)
-    if not stray.any():
+    which = portrait.scene.palette.which
+    sides = _around(which)
+    maybe = surrounded & (which != sides[0]) & ~_IS_FEATURE[portrait.labels]
+    unlike = portrait.scene.apart[which[maybe]] > _STANDS_OUT
+    lone = np.logical_and.reduce([unlike[np.arange(len(unlike)), side[maybe]] for side in sides])
+    cells = tuple(cell for cell, is_lone in zip(_cells(maybe), lone, strict=True) if is_lone)
+    if not cells:
         return None
-    cells = _cells(stray)
     return Defect(STRAY, cells, f"{len(cells)} stray cell{'s' * (len(cells) > 1)} in a colour of another part")
 
 
@@ -74,14 +78,6 @@ def _around(cells: NDArray[Any]) -> list[NDArray[Any]]:
     around[0, 1:-1], around[-1, 1:-1] = cells[1], cells[-2]
     around[:, 0], around[:, -1] = around[:, 2], around[:, -3]
     return [around[1 + y : 25 + y, 1 + x : 25 + x] for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
-
-
-def _features(portrait: Portrait) -> Mask:
-    """Single cells that belong to every face: eyes, nose, mouth, what is worn."""
-    features = np.zeros((24, 24), dtype=bool)
-    for part in ("eyes", "lips", "outline", "jewellery", "eyewear", "facial_hair"):
-        features |= portrait.mask(part)
-    return features
 
 
 def _eyes_off(portrait: Portrait, pupils: Floats) -> Defect | None:
@@ -120,15 +116,16 @@ def _moved(down: int, right: int) -> str:
 
 def _eyes_like_hair(portrait: Portrait) -> Defect | None:
     eyes, hair = portrait.mask("eyes"), portrait.mask("hair")
-    of_eyes, _ = main_colour(portrait, eyes)
-    of_hair, _ = main_colour(portrait, hair)
+    of_eyes, of_hair = main_colour(portrait, eyes), main_colour(portrait, hair)
     if of_eyes is None or of_hair is None or hair.sum() < len(PARTS):
         return None
-    apart = float(ciede2000(to_lab(of_eyes), to_lab(of_hair)))
+    apart = float(ciede2000(*to_lab([of_eyes.colour, of_hair.colour])))
     if apart >= _LIKE_HAIR:
         return None
     return Defect(
-        EYES_LIKE_HAIR, _cells(eyes), f"eyes {format_hex(of_eyes)} are nearly the hair's {format_hex(of_hair)}"
+        EYES_LIKE_HAIR,
+        _cells(eyes),
+        f"eyes {format_hex(of_eyes.colour)} are nearly the hair's {format_hex(of_hair.colour)}",
     )
 
 

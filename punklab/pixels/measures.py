@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from punklab.pixels import asked as prompts
-from punklab.pixels.checks import (
-    AccessoryCheck,
-    BackgroundCheck,
-    ColourCheck,
-    HairCheck,
-    check_accessory,
-    check_background,
-    check_hair,
-    check_part,
-)
+from punklab.pixels.checks import AccessoryCheck, BackgroundCheck, ColourCheck, HairCheck, check
 from punklab.pixels.collection import BANDS, Collection, isolated_share, outline_share, shipped
 from punklab.pixels.defects import Defect, find_defects
 from punklab.pixels.grid import SIDE, flatten, sample_pixels
@@ -134,29 +126,19 @@ def measure(image: Image.Image, prompt: str | None = None, collection: Collectio
     cells = sample_pixels(pixels, phase=lattice.phase if lattice and lattice.is_punk else (0.0, 0.0))
     palette = merged_palette(cells)
     reading = collection.prior.read(scene_of(cells, palette))
-    pixel_art = _pixel_art(image.size, lattice, palette, reading, collection)
-    wanted = prompts.asked(prompt) if prompt else {}
-    background = check_background(reading.portrait, wanted.get("background"), collection.words("background"))
-    bald = prompt is not None and prompts.asks_bald(prompt)
-    hair = check_hair(reading, wanted.get("hair"), bald, collection.words("hair"))
-    skin, eyes, lips = (
-        check_part(reading, part, wanted.get(part), collection.words(part)) for part in ("skin", "eyes", "lips")
-    )
-    accessories = tuple(
-        check_accessory(reading, item, collection.words("")) for item in (prompts.accessories(prompt) if prompt else ())
-    )
-    defects = tuple(find_defects(reading, collection.prior.bare, eyes_as_asked=eyes.matches))
+    values = _banded(palette, reading)
+    pixel_art = _pixel_art(image.size, lattice, palette, values, collection)
+    checks = check(reading, prompt, collection.words)
+    defects = tuple(find_defects(reading, collection.prior.bare, eyes_as_asked=checks.eyes.matches))
     copy = _copy(cells, collection)
     seen = Seen(
         pixel_art=pixel_art.is_pixel_art,
         why_not=pixel_art.why,
         lattice=lattice.score if lattice else None,
         places=pixel_art.bands,
-        values=_banded(palette, reading),
+        values=values,
         bands=collection.bands,
-        background=background,
-        colours={"background": background, "hair": hair, "skin": skin, "eyes": eyes, "lips": lips},
-        accessories=accessories,
+        checks=checks,
         defects=defects,
         is_copy=bool(copy.is_copy),
     )
@@ -164,12 +146,7 @@ def measure(image: Image.Image, prompt: str | None = None, collection: Collectio
         cells=cells,
         reading=reading,
         pixel_art=pixel_art,
-        background=background,
-        hair=hair,
-        skin=skin,
-        eyes=eyes,
-        lips=lips,
-        accessories=accessories,
+        **vars(checks),
         defects=defects,
         copy=copy,
         suggested=suggest(seen),
@@ -183,9 +160,12 @@ def _banded(palette: Palette, reading: Reading) -> dict[str, float]:
 
 
 def _pixel_art(
-    size: tuple[int, int], lattice: Lattice | None, palette: Palette, reading: Reading, collection: Collection
+    size: tuple[int, int],
+    lattice: Lattice | None,
+    palette: Palette,
+    values: Mapping[str, float],
+    collection: Collection,
 ) -> PixelArt:
-    values = _banded(palette, reading)
     is_art, why = _judge_raster(size, lattice, palette)
     uneven = lattice is not None and lattice.uneven_share > _PHOTO_UNEVEN
     return PixelArt(

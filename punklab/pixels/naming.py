@@ -33,6 +33,7 @@ class Vocabulary:
     said: Mapping[str, str]
     passes: Mapping[str, frozenset[str]]
 
+    @lru_cache(maxsize=4096)  # noqa: B019 - vocabularies are few and live as long as the process
     def known(self, word: str) -> str | None:
         """The word of the table that stands for a caption's colour words ("ashy blonde"); None when unknown."""
         words = word.lower().replace("grey", "gray").split()
@@ -44,7 +45,10 @@ class Vocabulary:
 
     def shares(self, rgb: ArrayLike) -> NDArray[np.float64]:
         """How much each word names colours (..., 3): shape (..., words), summing to 1."""
-        points = to_din99o(to_lab(rgb))
+        return self.shares_at(to_din99o(to_lab(rgb)))
+
+    def shares_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same of colours in DIN99o."""
         # |a - b|² without the |a|², which is the same for all prototypes and is added after the smallest are found.
         partial = np.minimum.reduceat(self.squares - 2 * points @ self.points.T, self.first, axis=-1)
         nearest = np.sqrt(np.maximum(partial + (points**2).sum(axis=-1, keepdims=True), 0))
@@ -57,7 +61,7 @@ class Vocabulary:
         """The word that names one colour best."""
         return self.words[int(self.shares(rgb).argmax())]
 
-    @lru_cache(maxsize=1024)  # noqa: B019 - vocabularies are few and live as long as the process
+    @lru_cache(maxsize=1024)  # noqa: B019
     def named(self, code: str) -> str:
         """The word that names a colour code best. Raises ValueError for what is none."""
         return self.word(parse_hex(code))

@@ -45,21 +45,24 @@ def merged_palette(cells: NDArray[np.uint8], near: float = NEAR) -> Palette:
     """
     colours, which, counts = palette_of(cells)
     points = to_din99o(to_lab(colours))
-    into = _gather(points, counts, near)
-    centres, merged = np.unique(into, return_inverse=True)
-    return Palette(colours[centres], points[centres], merged[which], len(colours))
+    centres, into = _gather(points, counts, near)
+    return Palette(colours[centres], points[centres], into[which], len(colours))
 
 
-def _gather(points: NDArray[np.float64], counts: NDArray[np.intp], near: float) -> NDArray[np.intp]:
+def _gather(points: NDArray[np.float64], counts: NDArray[np.intp], near: float) -> tuple[list[int], NDArray[np.intp]]:
+    """The points that stand for their likes, and for each point the place of its own in that list."""
     squares = (points**2).sum(axis=1)
     likes = (squares[:, None] + squares - 2 * points @ points.T) < near * near
     weight = likes.astype(np.float32)
     cells = counts.astype(np.float32)
     support = weight @ cells
     into = np.full(len(points), -1, dtype=np.intp)
-    while (left := into < 0).any():
-        centre = int(np.where(left, support, -1).argmax())
-        joined = np.flatnonzero(likes[centre] & left)
-        into[joined] = centre
+    centres: list[int] = []
+    while (into < 0).any():
+        centre = int(support.argmax())
+        joined = np.flatnonzero(likes[centre] & (into < 0))
+        into[joined] = len(centres)
+        centres.append(centre)
         support -= weight[:, joined] @ cells[joined]
-    return into
+        support[joined] = -np.inf
+    return centres, into

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,21 +24,28 @@ _TONE_SHARE = 0.2
 _DARK, _BRIGHT = 0.35, 0.85  # lightness of OKLab
 
 
-def main_colour(portrait: Portrait, mask: Mask, near: float = ONE_COLOUR) -> tuple[NDArray[np.uint8] | None, float]:
-    """The colour with most cells of the mask about it, and their share of it, 0 to 1; None of an empty mask.
+@dataclass(frozen=True)
+class Main:
+    """The main colour of some cells, their share of it (0 to 1), and how many cells each colour of the palette has."""
 
-    About it is nearer than `near` (DIN99o).
-    """
-    cells = portrait.scene.cells[mask]
-    if not len(cells):
-        return None, 0.0
-    apart, which = portrait.scene.apart, portrait.scene.palette.which[mask]
-    counts = np.bincount(which, minlength=len(apart))
-    together = (apart < near) @ counts
+    colour: NDArray[np.uint8]
+    share: float
+    counts: NDArray[np.intp]
+
+
+def main_colour(portrait: Portrait, mask: Mask, near: float = ONE_COLOUR) -> Main | None:
+    """The colour with most cells of the mask about it, nearer than `near` (DIN99o); None of an empty mask."""
+    places = np.flatnonzero(mask)
+    if not len(places):
+        return None
+    scene = portrait.scene
+    which, alike = scene.palette.which.ravel()[places], scene.apart < near
+    counts = np.bincount(which, minlength=len(alike))
+    together = alike @ counts
     densest = int(np.where(counts > 0, together + counts / 1000, 0).argmax())
-    members = cells[(apart[densest] < near)[which]]
+    members = scene.cells.reshape(-1, 3)[places[alike[densest][which]]]
     middle: NDArray[np.uint8] = np.sort(members, axis=0)[len(members) // 2]
-    return middle, float(len(members) / len(cells))
+    return Main(middle, len(members) / len(places), counts)
 
 
 def hair_of(portrait: Portrait) -> Mask:
@@ -63,7 +72,8 @@ def _between(background: Mask) -> Mask:
 
 def _dense(mask: Mask) -> Mask:
     """Cells of which two thirds of the nine around are in the mask: an area, textured or not, but no line."""
-    around = np.pad(mask, 1).astype(int)
+    around = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), dtype=np.uint8)
+    around[1:-1, 1:-1] = mask
     rows = around[:-2] + around[1:-1] + around[2:]
     count = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
     dense: Mask = count >= 6
@@ -77,7 +87,8 @@ def two_toned(portrait: Portrait, hair: Mask) -> bool:
     hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
     colourful = chroma > _COLOURFUL
     grey = ~colourful
-    if min((grey & (lab[:, 0] < _DARK)).mean(), (grey & (lab[:, 0] > _BRIGHT)).mean()) > _TONE_SHARE:
+    dark, bright = (np.count_nonzero(grey & side) for side in (lab[:, 0] < _DARK, lab[:, 0] > _BRIGHT))
+    if min(dark, bright) > _TONE_SHARE * len(lab):
         return True
     return _two_hues(hue[colourful], len(hue))
 

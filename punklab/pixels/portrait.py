@@ -55,7 +55,7 @@ _FEWEST_ON_BORDER = 2
 _FLOODED, _ENCLOSED, _UNLIKE = 0.985, 0.1, 0.02
 # Shades this far apart (DIN99o) still speak for one part: hair is drawn in strands.
 _STRANDS = 6.0
-_ROUNDS = 6
+_ROUNDS = 4
 _STRAY_SHARE = 0.05
 
 
@@ -119,7 +119,7 @@ def scene_of(cells: NDArray[np.uint8], palette: Palette | None = None) -> Scene:
 def _with_middle(top: NDArray[np.intp], apart: Floats) -> Mask:
     """The border with what belongs to it of the top row's middle: step by step from both sides, while colours run on."""
     border = _BORDER.copy()
-    seen = set(np.unique(top[_BORDER[0]]).tolist())
+    seen = set(top[_BORDER[0]].tolist())
     for columns in _MIDDLE:
         before = top[columns[0] - (1 if columns[0] < SIDE // 2 else -1)]
         for column in columns:
@@ -131,38 +131,49 @@ def _with_middle(top: NDArray[np.intp], apart: Floats) -> Mask:
     return border
 
 
-def take_apart(scene: Scene, where: Floats) -> Portrait:
-    """The parts of a portrait; `where` (12, 24, 24) is how likely each part is on each cell."""
-    prior = _with_background(scene, where).reshape(len(PARTS), -1).astype(np.float32)
+def readings(scene: Scene, where: Floats) -> list[Portrait]:
+    """The parts of a portrait, read with each of several priors: `where` (n, 12, 24, 24) says how likely each part is on
+    each cell."""
+    prior = _with_background(scene, where).reshape(len(where), len(PARTS), -1).astype(np.float32)
     which, n_colours = scene.palette.which.ravel(), len(scene.apart)
     shares = prior
     for _ in range(_ROUNDS):
         colours = shares @ scene.spread + 1e-3
-        colours = colours / colours.sum(axis=1, keepdims=True) + _STRAY_SHARE / n_colours
-        joint = prior * colours[:, which]
-        evidence = joint.sum(axis=0)
-        shares = joint / evidence
-    labels = shares.argmax(axis=0)
-    certainty = shares[labels, np.arange(which.size)]
-    return Portrait(
-        scene, labels.reshape(SIDE, SIDE), certainty.reshape(SIDE, SIDE), float(np.log(evidence, dtype=float).sum())
-    )
+        colours = colours / colours.sum(axis=-1, keepdims=True) + _STRAY_SHARE / n_colours
+        joint = prior * colours.take(which, axis=-1)
+        evidence = joint.sum(axis=1)
+        shares = joint / evidence[:, None]
+    labels, certainty = shares.argmax(axis=1), shares.max(axis=1)
+    likelihood = np.log(evidence, dtype=float).sum(axis=-1)
+    return [
+        Portrait(scene, each.reshape(SIDE, SIDE), sure.reshape(SIDE, SIDE), float(likely))
+        for each, sure, likely in zip(labels, certainty, likelihood, strict=True)
+    ]
 
 
 def _with_background(scene: Scene, where: Floats) -> Floats:
-    background = np.where(scene.flooded, np.float32(_FLOODED), where[0] * scene.like_border)
-    prior: Floats = where * ((1 - background) / (1 - where[0]))
-    prior[0] = background
+    background = np.where(scene.flooded, np.float32(_FLOODED), where[:, 0] * scene.like_border)
+    prior: Floats = where * ((1 - background) / (1 - where[:, 0]))[:, None]
+    prior[:, 0] = background
     return prior
 
 
 def _flood(seeds: Mask, down: Mask, right: Mask) -> Mask:
-    reached = seeds.copy()
-    while True:
-        before = int(reached.sum())
-        reached[1:] |= reached[:-1] & down
-        reached[:-1] |= reached[1:] & down
-        reached[:, 1:] |= reached[:, :-1] & right
-        reached[:, :-1] |= reached[:, 1:] & right
-        if int(reached.sum()) == before:
-            return reached
+    """What is reached from the seeds over open sides: `down` (23, 24) to the cell below, `right` (24, 23) to the next.
+
+    The cells are the bits of one number, on which a step in each direction is a shift.
+    """
+    reached = _bits(seeds)
+    below = _bits(np.concatenate([down, np.zeros((1, SIDE), dtype=bool)]))
+    beside = _bits(np.concatenate([right, np.zeros((SIDE, 1), dtype=bool)], axis=1))
+    before = 0
+    while reached != before:
+        before = reached
+        reached |= (reached & below) << SIDE | (reached >> SIDE) & below
+        reached |= (reached & beside) << 1 | (reached >> 1) & beside
+    flooded = np.frombuffer(reached.to_bytes(SIDE * SIDE // 8, "little"), dtype=np.uint8)
+    return np.unpackbits(flooded, bitorder="little").reshape(SIDE, SIDE).astype(bool)
+
+
+def _bits(mask: Mask) -> int:
+    return int.from_bytes(np.packbits(mask, bitorder="little").tobytes(), "little")

@@ -7,6 +7,7 @@ unlike hat and hair are, and a brim.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ _AROUND_EYES = _places(
 _JAW = _places((16, [9, 14]), (17, [9, 10, 14]), (18, range(9, 14)), (19, [11, 12]))
 _ABOVE_LIPS = _places((16, range(10, 14)))
 _EARS, _LEFT, _RIGHT = slice(12, 18), slice(5, 8), slice(16, 19)
+_BEFORE, _AFTER = np.arange(-1, 23), np.arange(1, 25) % 24
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Fit:
 
     def probability(self, features: Floats) -> float:
         """How likely it is worn, 0 to 1."""
-        score = float(np.append((features - self.mean) / self.spread, 1) @ self.weights)
-        return 1 / (1 + float(np.exp(-np.clip(score, -30, 30))))
+        score = float((features - self.mean) / self.spread @ self.weights[:-1] + self.weights[-1])
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
 def fit(examples: Sequence[Floats], worn: Sequence[bool], start: Fit | None = None) -> Fit:
@@ -96,7 +98,8 @@ def facial_hair(offset: Floats) -> Floats:
     jaw, lip = np.minimum(_length(offset[_JAW]), _CAP), np.minimum(_length(offset[_ABOVE_LIPS]), _CAP)
     return np.array(
         [
-            *(jaw.mean(), lip.mean(), (jaw > 5).mean(), (lip > 5).mean()),
+            *(jaw.sum() / jaw.size, lip.sum() / lip.size),
+            *(np.count_nonzero(jaw > 5) / jaw.size, np.count_nonzero(lip > 5) / lip.size),
             *(_middle(offset[_JAW][:, 0]), _middle(offset[_ABOVE_LIPS][:, 0])),
         ]
     )
@@ -105,11 +108,10 @@ def facial_hair(offset: Floats) -> Floats:
 def earrings(offset: Floats) -> Floats:
     """How far single cells beside the jaw stand out from their neighbours, the lighter ones for themselves."""
     here = offset[_EARS]
-    sides = np.stack(
-        [offset[11:17], offset[13:19], np.roll(offset, 1, axis=1)[_EARS], np.roll(offset, -1, axis=1)[_EARS]]
-    )
-    apart = np.minimum(np.minimum(np.sort(_length(here - sides), axis=0)[1], _length(here)), _CAP)
-    lightness = np.sort(sides[..., 0], axis=0)[1:3].mean(axis=0)
+    sides = np.stack([offset[11:17], offset[13:19], offset[_EARS, _BEFORE], offset[_EARS, _AFTER]])
+    second = np.partition(_length(here - sides), 1, axis=0)[1]
+    apart = np.minimum(np.minimum(second, _length(here)), _CAP)
+    lightness = np.partition(sides[..., 0], (1, 2), axis=0)[1:3].sum(axis=0) / 2
     lighter = np.clip(here[..., 0] - lightness, -_CAP, _CAP)
     bright = np.where(lighter > 8, apart, 0)
     left, right = np.sort(bright[:, _LEFT].ravel()), np.sort(bright[:, _RIGHT].ravel())
@@ -166,5 +168,5 @@ def _middle(values: Floats) -> Floats:
 
 
 def _length(offset: Floats) -> Floats:
-    length: Floats = np.sqrt((offset**2).sum(axis=-1))
+    length: Floats = np.sqrt(np.einsum("...i,...i", offset, offset))
     return length

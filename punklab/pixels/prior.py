@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punklab.pixels import presence
-from punklab.pixels.portrait import INDEX, PARTS, SIDE, WORN, Portrait, Scene, scene_of, take_apart
+from punklab.pixels.portrait import INDEX, PARTS, SIDE, WORN, Portrait, Scene, readings, scene_of
 from punklab.pixels.presence import Fit
 
 Floats = NDArray[np.float64]
@@ -68,22 +68,23 @@ class Prior:
 
     def readings(self, scene: Scene, seen: Mapping[str, float]) -> tuple[Portrait, Portrait, Portrait]:
         """Bare, with an ornament and with a hat, of a portrait that wears the rest so likely."""
-        return (
-            take_apart(scene, self.where(seen)),
-            take_apart(scene, self.where({**seen, "ornament": _HIGH})),
-            take_apart(scene, self.where({**seen, "hat": _HIGH})),
-        )
+        bare, adorned, hatted = readings(scene, self.where(seen, {**seen, "ornament": _HIGH}, {**seen, "hat": _HIGH}))
+        return bare, adorned, hatted
 
-    def where(self, worn: Mapping[str, float]) -> Floats:
-        """How likely each part is on each cell, (12, 24, 24), of a portrait that wears `WORN` so likely, else hardly."""
-        chances = np.array([np.clip(worn.get(kind, 0), _LOW, _HIGH) for kind in WORN], dtype=self.worn.dtype)
-        likely = self.worn * chances[:, None, None]
-        where: Floats = self.bare * np.prod(1 - likely, axis=0)
+    def where(self, *worn: Mapping[str, float]) -> Floats:
+        """How likely each part is on each cell of portraits that wear `WORN` so likely, else hardly: (n, 12, 24, 24)."""
+        chances = np.array([[each.get(kind, 0) for kind in WORN] for each in worn], dtype=self.worn.dtype)
+        likely = self.worn * chances.clip(_LOW, _HIGH)[..., None, None]
+        spared = 1 - likely
         # What is worn is painted in the order of `WORN`, the last over the others.
-        uncovered: Floats = np.ones((SIDE, SIDE), dtype=self.worn.dtype)
+        uncovered: Floats = np.ones((len(worn), SIDE, SIDE), dtype=self.worn.dtype)
+        painted = []
         for place, part in reversed(list(enumerate(WORN.values()))):
-            where[INDEX[part]] += likely[place] * uncovered
-            uncovered = uncovered * (1 - likely[place])
+            painted.append((INDEX[part], likely[:, place] * uncovered))
+            uncovered = uncovered * spared[:, place]
+        where: Floats = self.bare * uncovered[:, None]
+        for index, layer in painted:
+            where[:, index] += layer
         return where
 
     def to_bytes(self) -> bytes:
@@ -137,7 +138,8 @@ def _counted(examples: Sequence[Example], prior: Prior, start: Prior) -> tuple[F
     bare = start.bare * _INERTIA
     worn, n_worn = start.worn * (_INERTIA / 2), np.full(len(WORN), _INERTIA / 2)
     for example in examples:
-        labels = take_apart(scene_of(example.cells), prior.where(dict.fromkeys(example.worn, _HIGH))).labels
+        (portrait,) = readings(scene_of(example.cells), prior.where(dict.fromkeys(example.worn, _HIGH)))
+        labels = portrait.labels
         for index in range(len(PARTS)):
             bare[index] += labels == index
         for place, (kind, part) in enumerate(WORN.items()):

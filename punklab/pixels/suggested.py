@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from punklab.pixels.checks import AccessoryCheck, BackgroundCheck, ColourCheck
+from punklab.pixels.asked import PARTS
+from punklab.pixels.checks import Checks
 from punklab.pixels.collection import Band
 from punklab.pixels.defects import Defect
-from punklab.pixels.report import finding
+from punklab.pixels.report import accessory_finding, finding
 
 # Measures look at colours and the raster, not at beauty: the rest up to 10 is for people to give.
 MOST = 8
@@ -38,9 +39,7 @@ class Seen:
     places: Mapping[str, str]
     values: Mapping[str, float]
     bands: Mapping[str, Band]
-    background: BackgroundCheck
-    colours: Mapping[str, ColourCheck]
-    accessories: Sequence[AccessoryCheck]
+    checks: Checks
     defects: Sequence[Defect]
     is_copy: bool
 
@@ -61,11 +60,13 @@ def suggest(seen: Seen) -> Suggested:
 
 def _visual(seen: Seen) -> tuple[int, list[str]]:
     lost, reasons = 0, []
-    if seen.colours["skin"].observed["hex"] is None:
+    if seen.checks.skin.observed["hex"] is None:
         return 0, ["no face is seen"]
-    if not seen.background.solid:
+    if not seen.checks.background.solid:
         lost += _OFF
-        reasons.append(f"the background is not solid: {seen.background.solid_share:.0%} of it has its main colour")
+        reasons.append(
+            f"the background is not solid: {seen.checks.background.solid_share:.0%} of it has its main colour"
+        )
     if seen.places["colours"] == "above":
         lost += 2
         reasons.append(_outside("colours", seen))
@@ -98,15 +99,16 @@ def _style(seen: Seen) -> tuple[int, list[str]]:
 
 def _prompt(seen: Seen) -> tuple[int | None, list[str]]:
     points, reasons = [], []
-    for part, check in seen.colours.items():
+    for part in PARTS:
+        check = getattr(seen.checks, part)
         if check.matches is None:
             continue
         points += [MOST if check.matches else _UNMET] * (2 if part == "background" else 1)
         reasons.append(finding(part, check.to_json()))
-    for item in seen.accessories:
+    for item in seen.checks.accessories:
         if item.matches is not None:
             points.append(MOST if item.matches else _UNMET)
-            reasons.append(finding(item.phrase, item.to_json()))
+            reasons.append(accessory_finding(item.to_json()))
     return (round(sum(points) / len(points)) if points else None), reasons
 
 

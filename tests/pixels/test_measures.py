@@ -12,7 +12,7 @@ from punklab.diffusion.miniature.artist import draw
 from punklab.diffusion.miniature.teach import _PART
 from punklab.diffusion.miniature.traits import random_traits
 from punklab.pixels.collection import Collection, learn, shipped
-from punklab.pixels.colour import ciede2000, parse_hex, to_lab
+from punklab.pixels.colour import ciede2000, parse_hex, to_lab, to_oklab
 from punklab.pixels.copies import CopyIndex
 from punklab.pixels.measures import VERSION, measure
 from punklab.pixels.portrait import INDEX, PARTS
@@ -176,17 +176,35 @@ def test_a_near_duplicate_in_the_collection_does_not_lower_the_threshold():
     assert CopyIndex(np.stack([*punks, twin])).threshold == pytest.approx(alone)
 
 
-def test_the_search_gives_the_exact_distance():
-    rng = np.random.default_rng(0)
-    cells = rng.integers(0, 256, (30, 24, 24, 3), dtype=np.uint8)
-    index = CopyIndex(cells)
-    query = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    found = index.nearest(query)
+def _slow_distances(pictures, query):
+    """To each picture over mirroring and shifts, as the definition says it."""
+    there, here = to_oklab(pictures), to_oklab(query)
+    return np.min(
+        [
+            np.sqrt(((there[:, y : y + 22, x : x + 22] - side[1:-1, 1:-1]) ** 2).sum(axis=(1, 2, 3))) / 22
+            for side in (here, here[:, ::-1])
+            for y in range(3)
+            for x in range(3)
+        ],
+        axis=0,
+    )
+
+
+@pytest.mark.parametrize("kind", ["noise", "punk", "copy"])
+def test_the_search_gives_the_exact_distance(kind):
+    rng, other = np.random.default_rng(0), random.Random(5)
+    pictures = np.stack([draw(random_traits(other)).cells for _ in range(120)])
+    query = {
+        "noise": rng.integers(0, 256, (24, 24, 3), dtype=np.uint8),
+        "punk": draw(random_traits(other)).cells,
+        "copy": np.roll(pictures[70][:, ::-1], 1, axis=0),
+    }[kind]
+    found = CopyIndex(pictures).nearest(query)
     assert found is not None
-    distances = index._distances(query)
+    distances = _slow_distances(pictures, query)
     assert found.place == int(distances.argmin())
-    assert found.distance == pytest.approx(float(distances.min()), abs=1e-4)
-    assert CopyIndex(cells[:0]).nearest(query) is None
+    assert found.distance == pytest.approx(float(distances.min()), abs=1e-6)
+    assert CopyIndex(pictures[:0]).nearest(query) is None
 
 
 def test_a_collection_learns_its_own_bands_words_and_places_and_comes_back_from_bytes():
