@@ -38,14 +38,15 @@ _BALD = re.compile(r"\bbald\b", re.IGNORECASE)
 _PATTERN = re.compile(rf"\b(?:{'|'.join(PATTERNS)})\b", re.IGNORECASE)
 _SOLID = re.compile(r"\b(?:solid|plain|flat)\b", re.IGNORECASE)
 _HALF_CODE = re.compile(r"#[0-9a-zA-Z]*")
-# The kinds of things worn, each with the words that name it; the first kind that fits is taken. A hat covers the hair, an
-# ornament shows it.
+# The kinds of things worn, each with the words that name it; the first kind that fits is taken. A hat covers the hair, a
+# headband lies across it, an ornament on it.
 KINDS: dict[str, str] = {
     "eyewear": r"(?:sun)?glasses|shades|goggles?|lenses|eye ?patch|monocle",
     "earrings": r"ear ?rings?|hoops?|studs?|dangling|piercing",
     "necklace": r"necklaces?|chain|pendant|choker",
     "hat": r"hats?|cap|cowboy|beanie|hood|beret|f[ei]dora|turban|helmet",
-    "ornament": r"crown|tiara|bow|headband|banda[nd]a|flowers?|halo|cat ears",
+    "headband": r"headband|banda[nd]a",
+    "ornament": r"crown|tiara|bow|flowers?|halo|cat ears",
     "facial_hair": r"beard|stub+le|mou?stache?|goatee|facial hair",
     "smoking": r"joint|cigar|cigarette|pipe|smoking",
     "wings": r"wings?",

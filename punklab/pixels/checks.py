@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 _Name = str | Accessory
 
 _HAIR = 13.0  # DIN99o: shades of one head of hair
-_FEWEST_HAIR = 4
+_FEWEST_HAIR = 3
 _FEW = 2  # cells that may be anything
 _SOLID_SHARE = 0.9
 _MAJORITY = 2 / 3

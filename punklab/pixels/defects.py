@@ -27,7 +27,8 @@ _LIKE_HAIR = 5.0  # CIEDE2000
 # The cells of the pupils in nearly all portraits.
 _PUPILS = np.array([(12, 9), (12, 14)])
 _DARK = 15.0  # DIN99o lightness of a pupil
-_REACH, _SEEN = 2, 0.03  # cells; how often other portraits have a pupil there
+_REACH = 2  # cells
+_SEEN = 0.15  # how often other portraits have a pupil there, as a share of how often they have it in its place
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,9 @@ def find_defects(reading: Reading, where: Floats, *, eyes_as_asked: bool | None)
     `where` (12, 24, 24) is how likely each part is on each cell of other portraits (`Prior.bare`).
     """
     portrait = reading.portrait
-    found = [_strays(portrait)]
-    if reading.worn["eyewear"] < 0.5:
-        found.append(_eyes_off(portrait, where[INDEX["outline"]]))
-        if not eyes_as_asked:
-            found.append(_eyes_like_hair(portrait))
+    found = [_strays(portrait), _eyes_off(portrait, where[INDEX["outline"]])]
+    if reading.worn["eyewear"] < 0.5 and not eyes_as_asked:
+        found.append(_eyes_like_hair(portrait))
     return [defect for defect in found if defect is not None]
 
 
@@ -85,7 +84,7 @@ def _eyes_off(portrait: Portrait, pupils: Floats) -> Defect | None:
     dark = portrait.scene.palette.points[portrait.scene.palette.which][..., 0] < _DARK
     if dark[tuple(_PUPILS.T)].any():
         return None
-    skin = portrait.mask("skin") | portrait.mask("eyes")
+    skin = portrait.mask("skin") | portrait.mask("eyes") | portrait.mask("eyewear")
     moves = sorted(
         ((y, x) for y in range(-_REACH, _REACH + 1) for x in range(-_REACH, _REACH + 1)),
         key=lambda move: abs(move[0]) + abs(move[1]),
@@ -94,7 +93,7 @@ def _eyes_off(portrait: Portrait, pupils: Floats) -> Defect | None:
         places = _PUPILS + move
         beside = skin[places[:, 0], places[:, 1] + 1] | skin[places[:, 0], places[:, 1] - 1]
         if dark[tuple(places.T)].all() and beside.all():
-            if pupils[tuple(places.T)].min() >= _SEEN:
+            if pupils[tuple(places.T)].min() >= _SEEN * pupils[tuple(_PUPILS.T)].min():
                 return None
             down, right = move
             return Defect(

@@ -29,11 +29,12 @@ PARTS = (
     "jewellery",
     "other",
 )
-# What may be worn and the part it is seen as: a hat covers the hair, an ornament shows it.
+# What may be worn and the part it is seen as: a hat covers the hair, a headband lies across it, an ornament on it.
 WORN = {
     "facial_hair": "facial_hair",
     "eyewear": "eyewear",
     "ornament": "headwear",
+    "headband": "headwear",
     "hat": "headwear",
     "earrings": "jewellery",
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,11 @@ Places = tuple[tuple[int, ...], tuple[int, ...]]
 
 _CAP = 30.0  # DIN99o; further apart is only "other"
 _SKIN = 7.0  # DIN99o; nearer than this to the cheeks is skin
-_STEPS, _RIDGE, _KEPT = 40, 2.0, 0.25
+_STEPS, _SETTLED = 60, 1e-4
+_RIDGE = {False: 2.0, True: 10.0}  # without and with products
+# What an example of the start counts beside one of the collection's own.
+_OF_START = 0.25
+_FAR = 4.0  # spreads; further is only far
 _FLAT = 1.5  # DIN99o; neighbours nearer than this are one colour
 
 
@@ -45,39 +50,68 @@ _BEFORE, _AFTER = np.arange(-1, 23), np.arange(1, 25) % 24
 
 
 @dataclass(frozen=True)
+class Examples:
+    """What a kind's fit learns from: features (n, m), and whether each example wears it, (n,)."""
+
+    features: NDArray[np.floating]
+    worn: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Fit:
-    """A fitted kind: the mean and spread of its features, their weights with the offset last, and how firmly those are
-    held, as the curvature of the loss (a square matrix of the weights' size)."""
+    """A fitted kind: the mean and spread of its features, and their weights (and of their products in pairs) with the
+    offset last."""
 
     mean: Floats
     spread: Floats
     weights: Floats
-    curvature: Floats
 
     def probability(self, features: Floats) -> float:
         """How likely it is worn, 0 to 1."""
-        score = float((features - self.mean) / self.spread @ self.weights[:-1] + self.weights[-1])
+        paired = len(self.weights) > len(self.mean) + 1
+        score = float(_design(features, self.mean, self.spread, paired) @ self.weights)
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
-def fit(examples: Sequence[Floats], worn: Sequence[bool], start: Fit | None = None) -> Fit:
-    """A logistic regression by Newton's method.
+def fit(examples: Examples, start: Examples | None = None, *, paired: bool) -> Fit:
+    """A logistic regression by Newton's method, on the features or (`paired`) on their products too.
 
-    Its weights are held by a ridge penalty, or to those of `start`, as firmly as a share of its examples would.
+    Where there is a `start`, it is learned from along with the examples, each of it counting less.
     """
-    table, wanted = np.array(examples), np.array(worn, dtype=float)
-    mean, spread = (start.mean, start.spread) if start else (table.mean(axis=0), table.std(axis=0) + 1e-6)
-    design = np.column_stack([(table - mean) / spread, np.ones(len(table))])
-    held = start.weights if start else np.zeros(design.shape[1])
-    penalty = _KEPT * start.curvature if start else np.diag(np.append(np.full(table.shape[1], _RIDGE), 1e-2))
-    found = held
+    parts = [part for part in (start, examples) if part is not None]
+    table = np.concatenate([part.features for part in parts]).astype(float)
+    wanted = np.concatenate([part.worn for part in parts]).astype(float)
+    counts = np.concatenate([np.full(len(part.worn), _OF_START if part is start else 1.0) for part in parts])
+    mean, spread = table.mean(axis=0), table.std(axis=0) + 1e-6
+    design = _design(table, mean, spread, paired)
+    ridge = np.full(design.shape[1], _RIDGE[paired])
+    ridge[-1] = 1e-2
+    found = np.zeros(design.shape[1])
     for _ in range(_STEPS):
         likely = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
-        gradient = design.T @ (likely - wanted) + penalty @ (found - held)
-        curvature = (design * (likely * (1 - likely))[:, None]).T @ design + penalty
+        gradient = design.T @ (counts * (likely - wanted)) + ridge * found
+        curvature = (design * (counts * likely * (1 - likely))[:, None]).T @ design + np.diag(ridge)
         step = np.linalg.solve(curvature, gradient)
         found = found - step * min(1.0, 1 / float(np.abs(step).max()))  # a full step from afar would overshoot
-    return Fit(mean, spread, found, curvature)
+        if np.abs(step).max() < _SETTLED:
+            break
+    return Fit(mean, spread, found)
+
+
+def _design(features: Floats, mean: Floats, spread: Floats, paired: bool) -> Floats:
+    """Features (..., n) made alike, their products in pairs where one may say what another means, and a one."""
+    alike = np.clip((features - mean) / spread, -_FAR, _FAR)
+    columns = [alike, np.ones((*alike.shape[:-1], 1))]
+    if paired:
+        first, second = _pairs(alike.shape[-1])
+        columns.insert(1, alike[..., first] * alike[..., second])
+    return np.concatenate(columns, axis=-1)
+
+
+@lru_cache(maxsize=8)
+def _pairs(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first, second = np.triu_indices(n_features)
+    return first, second
 
 
 def from_skin(palette: Palette) -> Floats:

@@ -12,18 +12,22 @@ from numpy.typing import NDArray
 
 from punklab.pixels import presence
 from punklab.pixels.portrait import INDEX, PARTS, SIDE, WORN, Portrait, Scene, readings, scene_of
-from punklab.pixels.presence import Fit
+from punklab.pixels.presence import Examples, Fit
 
 Floats = NDArray[np.float64]
 
-# What is told from features; headwear is a hat or an ornament, and "hat" says which.
-FITTED = ("facial_hair", "eyewear", "headwear", "earrings", "hat")
+# What is told from features, and whether from their products too, which the many features of headwear are too many for;
+# headwear is a hat, a headband or an ornament, and "hat" says whether the first.
+FITTED = {"facial_hair": True, "eyewear": True, "earrings": True, "headwear": False, "hat": False}
+HEADWEAR = ("hat", "ornament", "headband")
 # A part may lie where it has not been seen: how likely, in the order of PARTS.
 _UNSEEN = np.array([0.01, 0.01, 0.003, 0.001, 0.001, 0.004, 0.004, 0.003, 0.002, 0.002, 0.002, 0.004])
 _LOW, _HIGH = 0.03, 0.95
 # A learned prior counts the one it started from like this many portraits.
-_INERTIA = 30
+_INERTIA = 1000
 _ROUNDS = 2
+# How likely headwear must be to be read as a hat, or as an ornament: a mohawk looks much like one.
+_HAT, _ORNAMENT = 0.5, 0.7
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Prior:
-    """`bare` (12, 24, 24): how likely each part is on each cell of a portrait that wears nothing; `worn` (5, 24, 24) the
-    same of each of `WORN` in portraits that wear it; `fits` tell whether they do."""
+    """`bare` (12, 24, 24): how likely each part is on each cell of a portrait that wears nothing; `worn` (6, 24, 24) the
+    same of each of `WORN` in portraits that wear it; `fits` tell whether they do. A prior that others start from keeps
+    the `examples` of its fits."""
 
     bare: Floats
     worn: Floats
     fits: Mapping[str, Fit]
+    examples: Mapping[str, Examples]
 
     def read(self, scene: Scene) -> Reading:
-        """Take a portrait apart: bare, with an ornament, with a hat; the likeliest reading stays."""
+        """Take a portrait apart: bare, with an ornament or headband, with a hat; the likeliest reading stays."""
         offset = presence.from_skin(scene.palette)
         seen = {
             "eyewear": self.fits["eyewear"].probability(presence.eyewear(offset)),
@@ -62,14 +68,16 @@ class Prior:
         bare, adorned, hatted = self.readings(scene, seen)
         features = presence.headwear(bare, adorned, hatted, offset)
         seen["headwear"] = self.fits["headwear"].probability(features)
-        if seen["headwear"] < 0.6:
+        is_hat = self.fits["hat"].probability(features) >= 0.5
+        if seen["headwear"] < (_HAT if is_hat else _ORNAMENT):
             return Reading(bare, seen)
-        return Reading(hatted if self.fits["hat"].probability(features) >= 0.5 else adorned, seen)
+        return Reading(hatted if is_hat else adorned, seen)
 
     def readings(self, scene: Scene, seen: Mapping[str, float]) -> tuple[Portrait, Portrait, Portrait]:
-        """Bare, with an ornament and with a hat, of a portrait that wears the rest so likely."""
-        bare, adorned, hatted = readings(scene, self.where(seen, {**seen, "ornament": _HIGH}, {**seen, "hat": _HIGH}))
-        return bare, adorned, hatted
+        """Bare, with an ornament or a headband, and with a hat, of a portrait that wears the rest so likely."""
+        bare, *others = readings(scene, self.where(seen, *({**seen, kind: _HIGH} for kind in HEADWEAR)))
+        hatted, *adorned = others
+        return bare, max(adorned, key=lambda reading: reading.likelihood), hatted
 
     def where(self, *worn: Mapping[str, float]) -> Floats:
         """How likely each part is on each cell of portraits that wear `WORN` so likely, else hardly: (n, 12, 24, 24)."""
@@ -88,14 +96,17 @@ class Prior:
         return where
 
     def to_bytes(self) -> bytes:
-        """The prior as a compressed NPZ, some 30 KB."""
+        """The prior as a compressed NPZ: some 30 KB, and 80 KB of examples where it keeps them."""
         arrays: dict[str, NDArray[np.generic]] = {
             "bare": self.bare.astype(np.float16),
             "worn": self.worn.astype(np.float16),
         }
         for kind, found in self.fits.items():
             arrays[f"features_{kind}"] = np.stack([found.mean, found.spread])
-            arrays[f"weights_{kind}"] = np.vstack([found.weights, found.curvature])
+            arrays[f"weights_{kind}"] = found.weights
+        for kind, seen in self.examples.items():
+            arrays[f"examples_{kind}"] = seen.features.astype(np.float16)
+            arrays[f"worn_{kind}"] = seen.worn
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         return buffer.getvalue()
@@ -107,9 +118,14 @@ class Prior:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 fits = {}
                 for kind in FITTED:
-                    (mean, spread), weights = arrays[f"features_{kind}"], arrays[f"weights_{kind}"]
-                    fits[kind] = Fit(mean, spread, weights[0], weights[1:])
-                return cls(arrays["bare"].astype(np.float32), arrays["worn"].astype(np.float32), fits)
+                    mean, spread = arrays[f"features_{kind}"]
+                    fits[kind] = Fit(mean, spread, arrays[f"weights_{kind}"])
+                examples = {
+                    kind: Examples(arrays[f"examples_{kind}"], arrays[f"worn_{kind}"])
+                    for kind in FITTED
+                    if f"examples_{kind}" in arrays
+                }
+                return cls(arrays["bare"].astype(np.float32), arrays["worn"].astype(np.float32), fits, examples)
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"not a prior of portraits: {error}") from error
 
@@ -118,8 +134,10 @@ def learn(examples: Sequence[Example], start: Prior) -> Prior:
     """The prior of these portraits, starting from another: they are read with it, and what is found is counted."""
     prior = start
     for _ in range(_ROUNDS):
-        prior = Prior(*_counted(examples, prior, start), prior.fits)
-    return Prior(prior.bare, prior.worn, _fitted(examples, prior))
+        prior = Prior(*_counted(examples, prior, start), {}, {})
+    own = _examples(examples, prior)
+    fits = {kind: presence.fit(own[kind], start.examples.get(kind), paired=paired) for kind, paired in FITTED.items()}
+    return Prior(prior.bare, prior.worn, fits, {})
 
 
 def learn_from_labels(examples: Sequence[Example], labels: Sequence[NDArray[np.intp]]) -> Prior:
@@ -131,7 +149,9 @@ def learn_from_labels(examples: Sequence[Example], labels: Sequence[NDArray[np.i
         wearing = np.array([kind in example.worn for example in examples])
         worn.append((stack[wearing] == INDEX[part]).mean(axis=0) if wearing.any() else np.zeros((SIDE, SIDE)))
     bare, smooth = _smooth(counts, np.stack(worn))
-    return Prior(bare, smooth, _fitted(examples, Prior(bare, smooth, {})))
+    own = _examples(examples, Prior(bare, smooth, {}, {}))
+    fits = {kind: presence.fit(own[kind], paired=paired) for kind, paired in FITTED.items()}
+    return Prior(bare, smooth, fits, own)
 
 
 def _counted(examples: Sequence[Example], prior: Prior, start: Prior) -> tuple[Floats, Floats]:
@@ -169,24 +189,22 @@ def _spread(maps: Floats) -> Floats:
     return spread
 
 
-def _fitted(examples: Sequence[Example], prior: Prior) -> dict[str, Fit]:
-    """Each kind's fit to what the examples are said to wear; the start's where they all do or none does."""
+def _examples(portraits: Sequence[Example], prior: Prior) -> dict[str, Examples]:
+    """The features of portraits read with the prior, for each kind, and what they are said to wear."""
     features: dict[str, list[Floats]] = defaultdict(list)
-    for example in examples:
-        scene = scene_of(example.cells)
+    for portrait in portraits:
+        scene = scene_of(portrait.cells)
         offset = presence.from_skin(scene.palette)
-        said = dict.fromkeys(example.worn - {"hat", "ornament"}, _HIGH)
+        said = dict.fromkeys(portrait.worn - set(HEADWEAR), _HIGH)
         features["eyewear"].append(presence.eyewear(offset))
         features["facial_hair"].append(presence.facial_hair(offset))
         features["earrings"].append(presence.earrings(offset))
         features["headwear"].append(presence.headwear(*prior.readings(scene, said), offset))
-    worn = {kind: [kind in example.worn for example in examples] for kind in WORN}
-    worn["headwear"] = [hat or ornament for hat, ornament in zip(worn["hat"], worn["ornament"], strict=True)]
-    features["hat"] = [each for each, any_ in zip(features["headwear"], worn["headwear"], strict=True) if any_]
-    worn["hat"] = [hat for hat, any_ in zip(worn["hat"], worn["headwear"], strict=True) if any_]
-    fits = {}
-    for kind in FITTED:
-        start = prior.fits.get(kind)
-        one_sided = len(set(worn[kind])) < 2
-        fits[kind] = start if start and one_sided else presence.fit(features[kind], worn[kind], start)
-    return fits
+    table = {kind: np.array(each) for kind, each in features.items()}
+    worn = {kind: np.array([kind in portrait.worn for portrait in portraits]) for kind in WORN}
+    headwear = np.logical_or.reduce([worn[kind] for kind in HEADWEAR])
+    return {
+        **{kind: Examples(table[kind], worn[kind]) for kind in ("facial_hair", "eyewear", "earrings")},
+        "headwear": Examples(table["headwear"], headwear),
+        "hat": Examples(table["headwear"][headwear], worn["hat"][headwear]),
+    }

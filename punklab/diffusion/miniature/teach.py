@@ -14,6 +14,7 @@ from punklab.pixels.prior import Example, Prior, learn_from_labels
 N_PUNKS = 1500
 # The artist's parts in the words of `punklab.pixels.portrait`, where they differ.
 _SEEN_AS = {"wings": "other", "smoking": "other", "pupils": "outline", "nose": "outline"}
+_BANDS = ("headband", "bandana")
 _PART = np.array([INDEX[_SEEN_AS.get(part, part)] for part in artist.PARTS])
 
 
@@ -30,7 +31,8 @@ def worn_by(traits: Traits) -> frozenset[str]:
     kind = traits.headwear.kind if traits.headwear else ""
     worn = {
         "hat": kind in shapes.CLOSED_HATS,
-        "ornament": kind and kind not in shapes.CLOSED_HATS,
+        "headband": kind in _BANDS,
+        "ornament": kind and kind not in shapes.CLOSED_HATS and kind not in _BANDS,
         "eyewear": traits.eyewear,
         "facial_hair": traits.facial_hair,
         "earrings": traits.earrings,
