@@ -27,7 +27,7 @@ Cells = NDArray[np.uint8]
 FORMAT = 1
 BANDS = ("colours", "isolated_share", "outline_share")
 _PARTS = ("background", "hair", "skin", "eyes")
-_FEWEST = 20  # pictures before bands and a prior are learned from them
+FEWEST = 20  # pictures before bands and a prior are learned from them
 # A word's prototypes: at most so many, each named so by at least two pictures, none further from those that ship.
 _PROTOTYPES, _FEWEST_NAMED, _PLAUSIBLE = 3, 2, 18.0
 _ONE_COLOUR = 0.75
@@ -122,7 +122,7 @@ def learn(pairs: Sequence[tuple[str, str, Cells]], start: Collection | None = No
     start = start or shipped()
     cells = np.stack([each for _, _, each in pairs]) if pairs else start.cells[:0]
     names = tuple(name for name, _, _ in pairs)
-    if len(pairs) < _FEWEST:
+    if len(pairs) < FEWEST:
         return Collection(start.prior, start.bands, start.measured, names, cells)
     examples = [Example(image, asked.kinds_named(caption) & WORN.keys()) for _, caption, image in pairs]
     learned = prior.learn(examples, start.prior)

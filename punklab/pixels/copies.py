@@ -28,6 +28,7 @@ _SHARE_OF_NEAREST = 0.8
 _LEAST, _MOST = 0.04, 0.08
 _MOST_LEFT_OUT = 300
 _DIRECTIONS = 32
+_BLACK = 8  # of 255; darker is black to everyone, and noise in it a large step in OKLab
 _ROUNDING = 1e-3  # what single precision may lose of a squared distance
 
 
@@ -79,7 +80,7 @@ class CopyIndex:
     def _nearest(self, cells: Cells, without: NDArray[np.bool_]) -> Nearest | None:
         if without.all():
             return None
-        whole = to_oklab(cells).astype(np.float32)
+        whole = _oklab_of(cells)
         both = np.stack([whole, whole[:, ::-1]])[:, 1:-1, 1:-1]
         shifted = np.zeros((2, len(_SHIFTS), 24, 24, 3), dtype=np.float32)
         for place, (down, right) in enumerate(_SHIFTS):
@@ -118,7 +119,7 @@ class CopyIndex:
 
     @cached_property
     def _oklab(self) -> Floats32:
-        return to_oklab(self.cells).astype(np.float32).reshape(len(self.cells), -1)
+        return _oklab_of(self.cells).reshape(len(self.cells), -1)
 
     @cached_property
     def _squares(self) -> Floats32:
@@ -144,6 +145,10 @@ class CopyIndex:
     def _lengths(self) -> Floats32:
         lengths: Floats32 = (self._points**2).sum(axis=0)
         return lengths
+
+
+def _oklab_of(cells: Cells) -> Floats32:
+    return to_oklab(np.maximum(cells, _BLACK)).astype(np.float32)
 
 
 def _along(pictures: Floats32, directions: Floats32) -> Floats32:

@@ -23,6 +23,10 @@ _FEWEST, _MOST = 8, 128  # cells along a side that are looked for
 _LINES = 48  # lines of pixels that edges are read from
 # A raster's line in the spectrum is this high beside all edges; that of a coarser one counts when nearly as high.
 _LINE, _NEARLY = 0.5, 0.8
+# Steps up to so many times the usual one are grain or the blocks of a JPEG.
+_NOISE = 3
+_PARTS = range(10, 1, -1)
+_COARSER = SIDE // 2
 # Samples along one side of a cell: more change its median too little to be worth their time.
 _SAMPLES = 3
 _UNEVEN = 1.0  # CIELAB, mean inside a cell: just visible
@@ -68,8 +72,12 @@ def lattice_of(pixels: NDArray[np.uint8]) -> Lattice | None:
         if score > ON_GRID:
             return Lattice(score, columns, rows, phase, uneven_share)
     score = _score(inside, pixels, SIDE, SIDE, (0.0, 0.0))
-    cells = SIDE if score > ON_GRID else None
-    return Lattice(score, cells, cells, (0.0, 0.0), uneven_share)
+    if score <= ON_GRID:
+        return Lattice(score, None, None, (0.0, 0.0), uneven_share)
+    # The cells of a coarser raster are whole in 24 by 24 too.
+    coarse = _score(_unevenness(pixels, _COARSER, _COARSER, (0.0, 0.0)), pixels, _COARSER, _COARSER, (0.0, 0.0))
+    cells = _COARSER if coarse >= score else SIDE
+    return Lattice(max(score, coarse), cells, cells, (0.0, 0.0), uneven_share)
 
 
 def _edges(pixels: NDArray[np.uint8]) -> Floats:
@@ -77,6 +85,7 @@ def _edges(pixels: NDArray[np.uint8]) -> Floats:
     some = np.linspace(0, len(pixels) - 1, min(len(pixels), _LINES)).round().astype(np.intp)
     lines = np.ascontiguousarray(pixels[some], dtype=np.float32)
     steps = np.abs(lines[:, 1:] - lines[:, :-1]) @ np.ones(3, dtype=np.float32)
+    steps = np.maximum(steps - _NOISE * np.median(steps), 0)
     strength = (steps * steps).mean(axis=0)
     edges = np.zeros(pixels.shape[1])
     # What most places have is noise, not a line.
@@ -97,7 +106,10 @@ def _line(edges: Floats) -> tuple[int | None, float]:
         return None, 0.0
     cells = int(height.argmax())
     # Every raster repeats at its half and third cells too: the coarsest that explains the edges is the one.
-    cells = next((cells // part for part in (4, 3, 2) if height[cells // part] >= _NEARLY * height[cells]), cells)
+    cells = next(
+        (cells // part for part in _PARTS if cells % part == 0 and height[cells // part] >= _NEARLY * height[cells]),
+        cells,
+    )
     phase = round(float(-np.angle(spectrum[cells]) / (2 * np.pi)), 2)
     # Rounding to whole pixels alone moves a raster by as much.
     return cells, 0.0 if abs(phase) <= max(0.1, cells / len(edges)) else phase

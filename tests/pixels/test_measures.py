@@ -178,7 +178,7 @@ def test_a_near_duplicate_in_the_collection_does_not_lower_the_threshold():
 
 def _slow_distances(pictures, query):
     """To each picture over mirroring and shifts, as the definition says it."""
-    there, here = to_oklab(pictures), to_oklab(query)
+    there, here = to_oklab(np.maximum(pictures, 8)), to_oklab(np.maximum(query, 8))
     return np.min(
         [
             np.sqrt(((there[:, y : y + 22, x : x + 22] - side[1:-1, 1:-1]) ** 2).sum(axis=(1, 2, 3))) / 22
