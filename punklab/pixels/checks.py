@@ -28,6 +28,7 @@ _MAJORITY = 2 / 3
 _NOT_ALL = 0.4  # how sure a background matches that only in part does
 _SURE, _UNSURE = 0.65, 0.35
 _SHOWS = 10.0  # CIEDE2000 by which eyes stand out from a frame
+_GLINT, _GREY = 35.0, 8.0  # CIELAB lightness and chroma: light and grey behind lenses is their gleam
 # The part that each kind of accessory is seen as.
 _SEEN_AS = {**WORN, "necklace": "jewellery", "clothes": "clothes"}
 
@@ -217,10 +218,13 @@ def _hair(reading: Reading, place: _Place, look: _Look | None, bald: bool) -> Ha
 
 def _part(reading: Reading, part: str, place: _Place, look: _Look | None) -> ColourCheck:
     """Skin, eyes or lips by their main colour and cells."""
-    if part == "eyes" and reading.worn["eyewear"] >= _SURE and not _shows_eyes(reading.portrait):
+    behind = part == "eyes" and reading.worn["eyewear"] >= _SURE
+    if behind and not _shows_eyes(reading.portrait):
         return ColourCheck(**_unseen(place, "covered by eyewear"))
     if look is None:
         return ColourCheck(**_unseen(place, f"no {part} seen"))
+    if behind and _may_gleam(look.main):
+        return ColourCheck(**_seen(look, None, "behind eyewear: perhaps a gleam"))
     return ColourCheck(**_seen(look, look.of_both))
 
 
@@ -250,6 +254,11 @@ def _shows_eyes(portrait: Portrait) -> bool:
     if eyes is None or frame is None:
         return eyes is not None
     return bool(ciede2000(*to_lab([eyes.colour, frame.colour])) > _SHOWS)
+
+
+def _may_gleam(colour: NDArray[np.uint8]) -> bool:
+    lightness, *hue = to_lab(colour)
+    return bool(lightness > _GLINT and np.hypot(*hue) < _GREY)
 
 
 def _no_hair(reading: Reading, place: _Place, bald: bool) -> dict[str, Any]:
