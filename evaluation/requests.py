@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from punklab.diffusion.request import TOKEN_LENGTHS, WINDOW, RenderRequest
+from punklab.pixels import finish as finishes
 from runs.bases import base_for
+from runs.collections import most_colours
 from runs.models import Checkpoint
-
-FINISH = "punk24-1"
 
 
 def request_for(
@@ -22,10 +22,11 @@ def request_for(
     guidance: float | None = None,
     scheduler: str | None = None,
     max_token_length: int | None = None,
+    finish: str | None = None,
 ) -> RenderRequest:
     """The request for one picture of a checkpoint; what is None comes from the base's profile.
 
-    The prompt is read as far as the LoRA's captions were. Raises BaseError when the base is not on this machine or not
+    The prompt is read as far as the LoRA's captions were, and the picture finished as `finish_for` says. Raises BaseError when the base is not on this machine or not
     rendered here, RequestError for a value that no picture can be drawn with."""
     base = base_for(checkpoint.base_model)
     profile = base.profile
@@ -44,8 +45,13 @@ def request_for(
         height=profile.size if size is None else size,
         batch_class=batch_class,
         max_token_length=max_token_length or _trained_length(checkpoint) or profile.max_token_length,
-        finish=FINISH,
+        finish=finish or finish_for(checkpoint),
     )
+
+
+def finish_for(checkpoint: Checkpoint) -> str:
+    """The finish that leaves no more colours than the pictures that the checkpoint learned from have. A query."""
+    return finishes.name_of(most_colours(checkpoint.run))
 
 
 def _trained_length(checkpoint: Checkpoint) -> int | None:

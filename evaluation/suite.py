@@ -19,7 +19,7 @@ from evaluation import results, tasks
 from evaluation.models import EpochResult, SuitePrompt, TestPrompt, TestRender
 from evaluation.prompts import NEGATIVE_PROMPT, put_in_place
 from evaluation.renderjob import FINAL, Status
-from evaluation.requests import request_for
+from evaluation.requests import finish_for, request_for
 from punklab.diffusion.base import BaseError, BaseModel
 from punklab.diffusion.profiles import Family
 from punklab.diffusion.request import RequestError
@@ -186,16 +186,17 @@ def _renders(checkpoint: Checkpoint, size: str, *, repeat: bool = False) -> list
         base = base_for(checkpoint.base_model)
         if not base.profile.renderable:
             raise SuiteError(f"{checkpoint} cannot be drawn: {base.profile.note}")
-        return [_render(checkpoint, place, repeat) for place in prompts(size)]
+        finish = finish_for(checkpoint)
+        return [_render(checkpoint, place, finish, repeat=repeat) for place in prompts(size)]
     except (BaseError, RequestError) as error:
         raise SuiteError(f"{checkpoint} cannot be drawn: {error}") from error
 
 
-def _render(checkpoint: Checkpoint, place: SuitePrompt, repeat: bool) -> TestRender:
+def _render(checkpoint: Checkpoint, place: SuitePrompt, finish: str, *, repeat: bool) -> TestRender:
     prompt = place.test_prompt
     negative = NEGATIVE_PROMPT if prompt.negative_prompt is None else prompt.negative_prompt
     seed = place.seed + REPEAT_SEED if repeat else place.seed
-    request = request_for(checkpoint, prompt=prompt.prompt_text, negative_prompt=negative, seed=seed)
+    request = request_for(checkpoint, prompt=prompt.prompt_text, negative_prompt=negative, seed=seed, finish=finish)
     return TestRender(
         checkpoint=checkpoint,
         test_prompt=prompt,

@@ -18,12 +18,11 @@ from punklab.diffusion.base import BaseModel
 from punklab.diffusion.devices import pick_device
 from punklab.diffusion.merge import MergedLora
 from punklab.diffusion.request import RenderRequest
-from punklab.pixels.finish import finish
+from punklab.pixels.finish import finish_of
 
 if TYPE_CHECKING:
     import torch
 
-FINISHES: Mapping[str, Callable[[Image.Image], Image.Image]] = {"punk24-1": finish}
 REQUEST_KEY = "punklab.request"
 MOST_PIXELS_DECODED = 2**20  # at once: four pictures of 512x512, so that a batch of 8 fits a small card
 
@@ -138,8 +137,11 @@ class Renderer:
                 f"The request is for {request.base} ({request.base_hash[:12]}), this renderer holds {self.base.name} "
                 f"({self._base_hash[:12]})."
             )
-        if request.finish is not None and request.finish not in FINISHES:
-            raise RenderError(f"finish is {request.finish!r}; known are {', '.join(FINISHES)}.")
+        if request.finish is not None:
+            try:
+                finish_of(request.finish)
+            except ValueError as error:
+                raise RenderError(f"{error}.") from error
 
     def _checked(self, sha256: str, paths: Mapping[str, Path]) -> Path:
         if sha256 not in paths:
@@ -189,7 +191,7 @@ class Renderer:
             Rendered(
                 request=request,
                 raw=image,
-                finished=FINISHES[request.finish](image) if request.finish else None,
+                finished=finish_of(request.finish)(image) if request.finish else None,
                 seconds=seconds,
                 device=self.device,
             )

@@ -40,7 +40,7 @@ class RenderRequest:
     height: int
     batch_class: int = 1
     max_token_length: int = 75  # tokens of a prompt that are read: one, two or three windows of 75
-    finish: str | None = None  # how the 24x24 is made, with its version ("punk24-1"); None: no 24x24
+    finish: str | None = None  # how the 24x24 is made, as `punklab.pixels.finish.finish_of` names it; None: no 24x24
 
     def __post_init__(self) -> None:
         self._check_types()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ _LIKE_HAIR = 5.0  # CIEDE2000
 # The cells of the pupils in nearly all portraits.
 _PUPILS = np.array([(12, 9), (12, 14)])
 _DARK = 15.0  # DIN99o lightness of a pupil
-_REACH = 2  # cells
+_REACH = range(-2, 3)  # cells by which eyes are looked for off their place, the nearest first
+_MOVES = sorted(product(_REACH, _REACH), key=lambda move: abs(move[0]) + abs(move[1]))
+_MOVED = np.moveaxis(_PUPILS + np.array(_MOVES)[:, None], -1, 0)
 _SEEN = 0.15  # how often other portraits have a pupil there, as a share of how often they have it in its place
 
 
@@ -85,23 +88,16 @@ def _eyes_off(portrait: Portrait, pupils: Floats) -> Defect | None:
     if dark[tuple(_PUPILS.T)].any():
         return None
     skin = portrait.mask("skin") | portrait.mask("eyes") | portrait.mask("eyewear")
-    moves = sorted(
-        ((y, x) for y in range(-_REACH, _REACH + 1) for x in range(-_REACH, _REACH + 1)),
-        key=lambda move: abs(move[0]) + abs(move[1]),
-    )
-    for move in moves:
-        places = _PUPILS + move
-        beside = skin[places[:, 0], places[:, 1] + 1] | skin[places[:, 0], places[:, 1] - 1]
-        if dark[tuple(places.T)].all() and beside.all():
-            if pupils[tuple(places.T)].min() >= _SEEN * pupils[tuple(_PUPILS.T)].min():
-                return None
-            down, right = move
-            return Defect(
-                EYES_OFF,
-                tuple((int(row), int(column)) for row, column in places),
-                f"eyes lie {_moved(down, right)} their place",
-            )
-    return None
+    rows, columns = _MOVED
+    in_face = dark[rows, columns] & (skin[rows, columns - 1] | skin[rows, columns + 1])
+    found = np.flatnonzero(in_face.all(axis=1))
+    if not len(found):
+        return None
+    places = _MOVED[:, found[0]]
+    if pupils[tuple(places)].min() >= _SEEN * pupils[tuple(_PUPILS.T)].min():
+        return None
+    down, right = _MOVES[found[0]]
+    return Defect(EYES_OFF, tuple(zip(*places.tolist(), strict=True)), f"eyes lie {_moved(down, right)} their place")
 
 
 def _moved(down: int, right: int) -> str:

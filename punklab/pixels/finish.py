@@ -6,6 +6,10 @@ A diffusion model renders each cell in a shade of its own, 177 to 487 colours wh
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -27,6 +31,24 @@ _BACKGROUND_SHARE = 0.15
 _LIGHTNESS_WEIGHT = 1.75
 _CHORD_WEIGHT = 2.75
 _CHROMA_WEIGHT = 0.0675
+
+
+# "punk24-1" brings pictures into the lab's own band, "punk24-2:23" to at most as many colours as it says.
+_FIRST, _NAMED = "punk24-1", re.compile(r"punk24-2:([1-9]\d{0,2})")
+
+
+def name_of(most: int) -> str:
+    """The name of the finish that leaves at most so many colours (1 to 999), as requests carry it."""
+    return f"punk24-2:{most}"
+
+
+def finish_of(name: str) -> Callable[[Image.Image], Image.Image]:
+    """The finish that a name stands for. Raises ValueError for an unknown one."""
+    if name == _FIRST:
+        return finish
+    if found := _NAMED.fullmatch(name):
+        return partial(finish, most=int(found[1]))
+    raise ValueError(f"finish is {name!r}; known are {_FIRST} and {name_of(MOST)}, with any number of colours")
 
 
 def finish(image: Image.Image, *, merge: float = NEAR, most: int = MOST) -> Image.Image:

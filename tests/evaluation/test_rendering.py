@@ -10,8 +10,8 @@ from PIL import Image
 from evaluation import comparison, rendering, results, suite, tasks
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
 from evaluation.renderjob import ATTEMPTS, Status
-from evaluation.requests import FINISH, request_for
-from punklab.diffusion.renderer import FINISHES, Renderer, request_of
+from evaluation.requests import request_for
+from punklab.diffusion.renderer import Renderer, request_of
 from punklab.diffusion.request import RenderRequest
 from runs.bases import base_for
 from tests.factories import make_checkpoint, make_run
@@ -253,7 +253,3 @@ def test_the_comparison_sets_the_baseline_beside_the_epochs(checkpoint, tmp_path
     )
     assert f"{best_before}: 0 of 6 pictures\nepoch 2: 3 of 6 pictures, background" in out.getvalue()
     assert size_of(tmp_path / "sheet.png") == (6 * 104 + 8, 3 * 104 + 8)
-
-
-def test_the_finish_that_is_asked_for_exists():
-    assert FINISH in FINISHES
