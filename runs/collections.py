@@ -21,7 +21,7 @@ _loaded: OrderedDict[str, Collection] = OrderedDict()
 def collection_of(version: CaptionVersion) -> Collection:
     """What the version teaches: from memory, from its row, or learned now (about 7 ms a picture) and written there.
 
-    Two queries where nothing changed. What ships stands in for a version whose captions were never imported.
+    One query where nothing changed. What ships stands in for a version whose captions were never imported.
     """
     digest = _digest(version)
     if digest is None:

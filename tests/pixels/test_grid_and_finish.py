@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from punklab.pixels.colour import ciede2000, to_lab
-from punklab.pixels.finish import finish
+from punklab.pixels.finish import finish, finish_of, name_of
 from punklab.pixels.grid import enlarge, sample
 from punklab.pixels.palette import palette_of
 
@@ -85,3 +87,13 @@ def test_a_drawn_picture_keeps_its_shades_and_loses_only_what_the_band_forbids()
     assert len(palette_of(done)[0]) == 10
     assert tuple(done[11, 9]) == EYE
     assert tuple(done[17, 11]) == LIPS
+
+
+def test_a_finish_is_known_by_its_name():
+    cells = np.random.default_rng(3).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    picture = enlarge(cells, 8)
+    assert finish_of(name_of(9))(picture).tobytes() == finish(picture, most=9).tobytes()
+    assert finish_of("punk24-1")(picture).tobytes() == finish(picture).tobytes()
+    for unknown in ("punk24-2", "punk24-2:0", "punk24-2:9x", "punk24-3:9"):
+        with pytest.raises(ValueError, match=re.escape(repr(unknown))):
+            finish_of(unknown)
