@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Case, Q, When
+
 from evaluation import metrics
 from evaluation.metrics import Measure, Measured
 from evaluation.models import EpochResult, TestRender
@@ -16,6 +18,11 @@ from runs.models import TrainingRun
 
 # Two-sided 95 % of a normal distribution.
 _SURE = 1.96
+
+# In our metrics, alone or beside another script's.
+_IS_KNOWN = Q(quantitative_metrics__measured_by=metrics.MEASURED_BY, quantitative_metrics__noise__isnull=False) | Q(
+    **{f"quantitative_metrics__{metrics.MEASURED_BY}__noise__isnull": False}
+)
 
 Noise = Mapping[str, Mapping[str, float]]
 Drawn = Mapping[tuple[int, int], Measured]  # test prompt and seed to measures
@@ -75,14 +82,14 @@ def _granted(key: str, seen: Sequence[float]) -> float:
 
 def for_run(run: TrainingRun) -> Noise:
     """The noise that was measured last: in this run, else in a run of the same base; empty where none was."""
-    measured = (
-        EpochResult.objects.filter(training_run__base_model=run.base_model, quantitative_metrics__noise__isnull=False)
-        .order_by("-pk")
-        .values_list("training_run_id", "quantitative_metrics")
+    others_last = Case(When(training_run=run, then=0), default=1)
+    written = (
+        EpochResult.objects.filter(_IS_KNOWN, training_run__base_model=run.base_model)
+        .order_by(others_last, "-pk")
+        .values_list("quantitative_metrics", flat=True)
+        .first()
     )
-    found = list(measured[:50])
-    mine = next((written for run_id, written in found if run_id == run.pk), None)
-    ours = metrics.ours(mine if mine is not None else next((written for _, written in found), None))
+    ours = metrics.ours(written)
     noise: dict[str, Any] = (ours or {}).get("noise", {})
     return noise
 

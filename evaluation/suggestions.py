@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ class Fit:
     """A score as a weighted sum of trusted measures: their keys, means, spreads and weights, and the score's own mean.
 
     `error` and `rule_error` are the mean absolute differences to people's scores, of the fit with each epoch left out in
-    turn, and of the rule.
+    turn, and of the rule; over the epochs that the rule has a score for, or over all, and then the rule's is None.
     """
 
     keys: tuple[str, ...]
@@ -33,7 +33,7 @@ class Fit:
     weights: Floats
     offset: float
     error: float
-    rule_error: float
+    rule_error: float | None
 
     def score(self, means: Mapping[str, float]) -> float:
         """The score for an epoch's measures, 0 to 10; a measure that is missing counts as average."""
@@ -51,7 +51,8 @@ def suggest(means: Mapping[str, float]) -> tuple[dict[str, float | None], str]:
         by_rule = means.get(key)
         scores[column] = round(fit.score(means), 1) if fit else None if by_rule is None else round(by_rule, 1)
         if fit:
-            fitted.append(f"{column.removesuffix('_score')} off by {fit.error:.1f} (rule: {fit.rule_error:.1f})")
+            rule = "" if fit.rule_error is None else f" (rule: {fit.rule_error:.1f})"
+            fitted.append(f"{column.removesuffix('_score')} off by {fit.error:.1f}{rule}")
     n_epochs = len(history.epochs)
     if fitted:
         return scores, f"suggested by a fit to {n_epochs} epochs that people scored: {', '.join(fitted)}"
@@ -77,23 +78,17 @@ def fit_of(history: History, column: str) -> Fit | None:
     gram = np.linalg.inv(design.T @ design + _RIDGE * np.eye(len(keys)))
     offset = float(wanted.mean())
     weights = gram @ design.T @ (wanted - offset)
-    error = _left_out_error(design, gram, wanted, design @ weights + offset)
-    rule_error = _rule_error(history, column, wanted)
-    if rule_error is not None and error >= rule_error:
-        return None
-    return Fit(keys, mean, spread, weights, offset, error, rule_error if rule_error is not None else float("nan"))
+    errors = _left_out_errors(design, gram, wanted, design @ weights + offset)
+    by_rule = np.array([epoch.means.get(_RULE[column], np.nan) for epoch in history.epochs])
+    judged = ~np.isnan(by_rule)
+    if not judged.any():
+        return Fit(keys, mean, spread, weights, offset, float(errors.mean()), None)
+    error, rule_error = float(errors[judged].mean()), float(np.abs(by_rule - wanted)[judged].mean())
+    return Fit(keys, mean, spread, weights, offset, error, rule_error) if error < rule_error else None
 
 
-def _left_out_error(design: Floats, gram: Floats, wanted: Floats, fitted: Floats) -> float:
-    """The mean absolute error with each epoch left out, by the leverages of the ridge regression."""
+def _left_out_errors(design: Floats, gram: Floats, wanted: Floats, fitted: Floats) -> Floats:
+    """The absolute error of each epoch when it is left out, by the leverages of the ridge regression."""
     leverage = np.einsum("ij,jk,ik->i", design, gram, design) + 1 / len(wanted)
-    return float(np.abs((wanted - fitted) / (1 - np.minimum(leverage, 0.99))).mean())
-
-
-def _rule_error(history: History, column: str, wanted: Sequence[float] | Floats) -> float | None:
-    pairs = [
-        abs(epoch.means[_RULE[column]] - score)
-        for epoch, score in zip(history.epochs, wanted, strict=True)
-        if _RULE[column] in epoch.means
-    ]
-    return sum(pairs) / len(pairs) if pairs else None
+    errors: Floats = np.abs((wanted - fitted) / (1 - np.minimum(leverage, 0.99)))
+    return errors

@@ -9,6 +9,7 @@ BENCHES = (
     ("rendering a comparison", "punklab.diffusion.bench"),
     ("training", "punklab.diffusion.training_bench"),
     ("checking captions", "runs.caption_bench"),
+    ("measuring pictures", "tests.bench_measures"),
     ("the web process", "tests.bench_web"),
     ("the console's lists", "tests.bench_console"),
 )

@@ -60,6 +60,8 @@ _WORN = re.compile(
 )
 _OUTSIDE = re.compile(r"\b(?:palette|portrait|pixel|smile|expression|sharp|borders)\b", re.IGNORECASE)
 _SHOWN = 60  # letters of a phrase that a message repeats
+_NAMED, _MOST_NOTES = 3, 10  # contradicting phrases that a message names, and messages
+_MOST_WORN = 30  # accessories of one prompt; the rest of a longer list is nonsense
 _TOKEN = re.compile(r"[a-z]+", re.IGNORECASE)
 _FIRST_HALVES = {word.split()[0] for word in SEEN if " " in word}  # "sky" is a colour only before "blue"
 # How light a skin is, is its colour word; elsewhere such words only shade another.
@@ -130,8 +132,8 @@ def asked(prompt: str) -> dict[str, Asked]:
 
 
 def accessories(prompt: str) -> list[Accessory]:
-    """What the punk wears, in order."""
-    worn = [phrase for phrase in phrases(prompt) if phrase.worn]
+    """What the punk wears, in order; the first 30."""
+    worn = [phrase for phrase in phrases(prompt) if phrase.worn][:_MOST_WORN]
     return [
         Accessory(colour_words(phrase.text), phrase.codes[0] if phrase.codes else None, phrase.text, _kind(phrase.text))
         for phrase in worn
@@ -162,9 +164,9 @@ def unread(prompt: str) -> tuple[str, ...]:
         codes = {code for phrase in said for code in phrase.codes[:1]}
         words = list(dict.fromkeys(word for phrase in said for word in colour_words(phrase.text, part)[:1]))
         if len(said) > 1 and (len(codes) > 1 or len(words) > 1):
-            asked_for = ", ".join(shorten(phrase.text, _SHOWN, placeholder="…") for phrase in said)
+            asked_for = ", ".join(shorten(phrase.text, _SHOWN, placeholder="…") for phrase in said[:_NAMED])
             problems.append(f"{part} is asked for more than once ({asked_for}): keep one")
-    return tuple(problems)
+    return tuple(problems[:_MOST_NOTES])
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from punklab.pixels.asked import Accessory, Asked, accessories, asked, asks_bald
 from punklab.pixels.colour import ciede2000, format_hex, parse_hex, to_din99o, to_lab
 from punklab.pixels.naming import Vocabulary
 from punklab.pixels.palette import NEAR
-from punklab.pixels.parts import ONE_COLOUR, hair_of, main_colour, two_toned
+from punklab.pixels.parts import ONE_COLOUR, hair_of, main_colour, main_colours, two_toned
 from punklab.pixels.portrait import WORN, Portrait
 from punklab.pixels.prior import Reading
 
@@ -27,7 +27,7 @@ _SOLID_SHARE = 0.9
 _MAJORITY = 2 / 3
 _NOT_ALL = 0.4  # how sure a background matches that only in part does
 _SURE, _UNSURE = 0.65, 0.35
-_SHOWS = 10.0  # CIEDE2000 by which eyes stand out from a frame
+_SHOWS = 12.0  # DIN99o by which eyes stand out from a frame
 _GLINT, _GREY = 35.0, 8.0  # CIELAB lightness and chroma: light and grey behind lenses is their gleam
 # The part that each kind of accessory is seen as.
 _SEEN_AS = {**WORN, "necklace": "jewellery", "clothes": "clothes"}
@@ -162,11 +162,8 @@ def _where(portrait: Portrait, item: Accessory) -> Mask:
 def _looks(portrait: Portrait, places: Mapping[_Name, _Place]) -> dict[_Name, _Look]:
     """A look at each place that has cells, by the same names."""
     palette, certainty = portrait.scene.palette, portrait.certainty
-    seen = {
-        name: main
-        for name, place in places.items()
-        if (main := main_colour(portrait, place.mask, place.near)) is not None
-    }
+    mains = main_colours(portrait, [place.mask for place in places.values()], [place.near for place in places.values()])
+    seen = {name: main for name, main in zip(places, mains, strict=True) if main is not None}
     if not seen:
         return {}
     codes = [_code(places[name].wanted) for name in seen]
@@ -253,7 +250,8 @@ def _shows_eyes(portrait: Portrait) -> bool:
     eyes, frame = (main_colour(portrait, portrait.mask(part)) for part in ("eyes", "eyewear"))
     if eyes is None or frame is None:
         return eyes is not None
-    return bool(ciede2000(*to_lab([eyes.colour, frame.colour])) > _SHOWS)
+    one, other = to_din99o(to_lab([eyes.colour, frame.colour]))
+    return bool(np.linalg.norm(one - other) > _SHOWS)
 
 
 def _may_gleam(colour: NDArray[np.uint8]) -> bool:

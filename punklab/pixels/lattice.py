@@ -12,15 +12,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from punklab.pixels.colour import to_lab
-from punklab.pixels.grid import SIDE
+from punklab.pixels.colour import to_rough_lab
+from punklab.pixels.grid import SIDE, samples_at
 
 Floats = NDArray[np.float64]
 
 ON_GRID = 0.5
 SMALLEST = 2 * SIDE  # pixels: with one pixel a cell there is nothing inside a cell to look at
 _FEWEST, _MOST = 8, 128  # cells along a side that are looked for
-_LINES = 48  # lines of pixels that edges are read from
+_LINES = 24  # lines of pixels that edges are read from
 # A raster's line in the spectrum is this high beside all edges; that of a coarser one counts when nearly as high.
 _LINE, _NEARLY = 0.5, 0.8
 # Steps up to so many times the usual one are grain or the blocks of a JPEG.
@@ -29,6 +29,7 @@ _PARTS = range(10, 1, -1)
 _COARSER = SIDE // 2
 # Samples along one side of a cell: more change its median too little to be worth their time.
 _SAMPLES = 3
+_EVERY = 2  # rows of cells: what lies on a raster does so in every second of them
 _UNEVEN = 1.0  # CIELAB, mean inside a cell: just visible
 _FLAT = 1e-9
 
@@ -83,10 +84,12 @@ def lattice_of(pixels: NDArray[np.uint8]) -> Lattice | None:
 def _edges(pixels: NDArray[np.uint8]) -> Floats:
     """How strong the edges between neighbouring columns of pixels are: entry x is that between x - 1 and x."""
     some = np.linspace(0, len(pixels) - 1, min(len(pixels), _LINES)).round().astype(np.intp)
-    lines = np.ascontiguousarray(pixels[some], dtype=np.float32)
-    steps = np.abs(lines[:, 1:] - lines[:, :-1]) @ np.ones(3, dtype=np.float32)
-    steps = np.maximum(steps - _NOISE * np.median(steps), 0)
-    strength = (steps * steps).mean(axis=0)
+    lines = pixels[some].astype(np.int16)
+    apart = np.abs(lines[:, 1:] - lines[:, :-1])
+    steps = (apart[..., 0] + apart[..., 1] + apart[..., 2]).astype(np.float32)
+    middle = steps.size // 2
+    steps = np.maximum(steps - _NOISE * np.partition(steps.ravel(), middle)[middle], 0)
+    strength = np.einsum("yx,yx->x", steps, steps) / len(steps)
     edges = np.zeros(pixels.shape[1])
     # What most places have is noise, not a line.
     edges[1:] = np.maximum(strength - np.median(strength), 0)
@@ -129,13 +132,12 @@ def _half(phase: float) -> float:
 
 def _unevenness(pixels: NDArray[np.uint8], columns: int, rows: int, phase: tuple[float, float]) -> Floats:
     """Mean CIELAB distance to the median inside each cell that lies whole in the picture."""
-    down = _positions(pixels.shape[0], rows, phase[1])
+    down = _positions(pixels.shape[0], rows, phase[1])[::_EVERY]
     across = _positions(pixels.shape[1], columns, phase[0])
-    block = pixels[down[:, None, :, None], across[None, :, None, :]].reshape(len(down), len(across), -1, 3)
-    lab = to_lab(block)
+    lab = to_rough_lab(samples_at(pixels, down, across))
     middle = lab.shape[2] // 2
-    median = np.partition(lab, middle, axis=2)[:, :, middle : middle + 1]
-    unevenness: Floats = np.sqrt(((lab - median) ** 2).sum(axis=-1)).mean(axis=-1)
+    apart = lab - np.sort(lab, axis=2)[:, :, middle : middle + 1]
+    unevenness: Floats = np.sqrt(np.einsum("rcsx,rcsx->rcs", apart, apart)).mean(axis=-1, dtype=float)
     return unevenness
 
 

@@ -11,6 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from punklab.pixels.collection import Collection
 from punklab.pixels.measures import measure
 from punklab.pixels.reading import PictureError, read_picture
@@ -52,6 +54,7 @@ def measure_files(
 
 def _start(data: bytes, n_pictures: int) -> None:
     global _collection
+    threadpool_limits(1)  # a core each: threads of matrix products would take them from one another
     _collection = Collection.from_bytes(data)
     if n_pictures:
         _ = _collection.copies.threshold

@@ -57,7 +57,10 @@ def _gather(points: NDArray[np.float64], counts: NDArray[np.intp], near: float) 
     cells = counts.astype(np.float32)
     support = weight @ cells
     into = np.full(len(points), -1, dtype=np.intp)
-    centres: list[int] = []
+    lone = np.flatnonzero(np.count_nonzero(likes, axis=1) == 1)
+    into[lone] = np.arange(len(lone))
+    support[lone] = -np.inf
+    centres: list[int] = lone.tolist()
     while (into < 0).any():
         centre = int(support.argmax())
         joined = np.flatnonzero(likes[centre] & (into < 0))

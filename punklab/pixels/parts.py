@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,17 +36,28 @@ class Main:
 
 def main_colour(portrait: Portrait, mask: Mask, near: float = ONE_COLOUR) -> Main | None:
     """The colour with most cells of the mask about it, nearer than `near` (DIN99o); None of an empty mask."""
-    places = np.flatnonzero(mask)
-    if not len(places):
-        return None
-    scene = portrait.scene
-    which, alike = scene.palette.which.ravel()[places], scene.apart < near
-    counts = np.bincount(which, minlength=len(alike))
-    together = alike @ counts
-    densest = int(np.where(counts > 0, together + counts / 1000, 0).argmax())
-    members = scene.cells.reshape(-1, 3)[places[alike[densest][which]]]
-    middle: NDArray[np.uint8] = np.sort(members, axis=0)[len(members) // 2]
-    return Main(middle, len(members) / len(places), counts)
+    return main_colours(portrait, [mask], [near])[0]
+
+
+def main_colours(portrait: Portrait, masks: Sequence[Mask], near: Sequence[float]) -> list[Main | None]:
+    """The same of several masks, each with its own `near`."""
+    scene, flat = portrait.scene, np.stack(masks).reshape(len(masks), -1)
+    which, n_colours = scene.palette.which.ravel(), len(scene.apart)
+    of_mask = which + n_colours * np.arange(len(masks))[:, None]
+    counts = np.bincount(of_mask[flat], minlength=len(masks) * n_colours).reshape(len(masks), n_colours)
+    alike = scene.apart < np.array(near)[:, None, None]
+    together = (alike @ counts[..., None])[..., 0] + counts / 1000
+    densest = np.where(counts > 0, together, 0).argmax(axis=1)
+    near_enough = flat & alike[np.arange(len(flat)), densest][:, which]
+    cells = scene.cells.reshape(-1, 3)
+    found: list[Main | None] = []
+    for members, n_cells, each in zip(near_enough, flat.sum(axis=1).tolist(), counts, strict=True):
+        if not n_cells:
+            found.append(None)
+            continue
+        colours = np.sort(cells[members], axis=0)
+        found.append(Main(colours[len(colours) // 2], len(colours) / n_cells, each))
+    return found
 
 
 def hair_of(portrait: Portrait) -> Mask:
@@ -82,15 +94,17 @@ def _dense(mask: Mask) -> Mask:
 
 def two_toned(portrait: Portrait, hair: Mask) -> bool:
     """Whether hair has two hues, or black and white halves, each over a fifth of its cells."""
-    lab = to_oklab(portrait.scene.cells[hair])
-    chroma = np.hypot(lab[:, 1], lab[:, 2])
-    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
-    colourful = chroma > _COLOURFUL
-    grey = ~colourful
-    dark, bright = (np.count_nonzero(grey & side) for side in (lab[:, 0] < _DARK, lab[:, 0] > _BRIGHT))
-    if min(dark, bright) > _TONE_SHARE * len(lab):
+    palette = portrait.scene.palette
+    counts = np.bincount(palette.which[hair], minlength=len(palette.colours))
+    lightness, red, yellow = to_oklab(palette.colours).T
+    colourful = np.hypot(red, yellow) > _COLOURFUL
+    grey = counts * ~colourful
+    n_cells = int(counts.sum())
+    dark, bright = (int(grey[side].sum()) for side in (lightness < _DARK, lightness > _BRIGHT))
+    if min(dark, bright) > _TONE_SHARE * n_cells:
         return True
-    return _two_hues(hue[colourful], len(hue))
+    hue = np.degrees(np.arctan2(yellow, red)) % 360
+    return _two_hues(np.repeat(hue[colourful], counts[colourful]), n_cells)
 
 
 def _two_hues(hues: Floats, n_cells: int) -> bool:

@@ -56,7 +56,7 @@ _FEWEST_ON_BORDER = 2
 _FLOODED, _ENCLOSED, _UNLIKE = 0.985, 0.1, 0.02
 # Shades this far apart (DIN99o) still speak for one part: hair is drawn in strands.
 _STRANDS = 6.0
-_ROUNDS = 4
+_ROUNDS = 3
 _STRAY_SHARE = 0.05
 
 

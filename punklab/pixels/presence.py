@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +68,22 @@ class Fit:
 
     def probability(self, features: Floats) -> float:
         """How likely it is worn, 0 to 1."""
-        paired = len(self.weights) > len(self.mean) + 1
-        score = float(_design(features, self.mean, self.spread, paired) @ self.weights)
+        alike = np.clip((features - self.mean) / self.spread, -_FAR, _FAR)
+        score = float(alike @ self._single + alike @ self._paired @ alike + self.weights[-1])
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
+
+    @cached_property
+    def _single(self) -> Floats:
+        return self.weights[: len(self.mean)]
+
+    @cached_property
+    def _paired(self) -> Floats:
+        """The weights of the products as a triangular matrix; zeros where there are none."""
+        n_features = len(self.mean)
+        paired = np.zeros((n_features, n_features))
+        if len(self.weights) > n_features + 1:
+            paired[_pairs(n_features)] = self.weights[n_features:-1]
+        return paired
 
 
 def fit(examples: Examples, start: Examples | None = None, *, paired: bool) -> Fit:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MOST_PIXELS = 50_000_000  # some 150 MB decoded
 MOST_BYTES = 100_000_000
@@ -32,7 +33,7 @@ def read_picture(source: Path | bytes) -> tuple[Image.Image, list[str]]:
                 _refuse_size(image)
                 notes = []
                 if (n_frames := getattr(image, "n_frames", 1)) > 1:
-                    notes.append(f"animated: the first of {n_frames} frames is measured")
+                    notes.append(f"the first of {n_frames} frames or pages is measured")
                 image.load()
                 return _in_8_bits(image), notes
     except UnidentifiedImageError as error:
@@ -41,7 +42,8 @@ def read_picture(source: Path | bytes) -> tuple[Image.Image, list[str]]:
         raise PictureError(f"has far too many pixels; at most {MOST_PIXELS:,} are read: make it smaller") from error
     except PictureError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    # What Pillow's readers of broken GIF and TIFF files raise is no OSError.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error) as error:
         raise PictureError(f"is damaged ({error}); save or copy it again") from error
 
 
@@ -49,6 +51,8 @@ def _bytes_of(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise PictureError("is a folder; name picture files")
+        if not path.is_file() and path.exists():
+            raise PictureError("is no file; name picture files")
         if path.stat().st_size > MOST_BYTES:
             raise PictureError(f"has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read: make it smaller")
         return path.read_bytes()
@@ -67,9 +71,10 @@ def _refuse_size(image: Image.Image) -> None:
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
-    """Pillow cuts deeper greys off at 255 instead of dividing them."""
+    """Upright as a camera's mark says. Pillow cuts deeper greys off at 255 instead of dividing them."""
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        most = 65535.0 if values.max(initial=0) > 255 else 255.0
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        brightest = values.max(initial=0)
+        most = 65535.0 if image.mode.startswith("I;16") or brightest > 255 else 255.0 if brightest > 1 else 1.0
         return Image.fromarray((np.clip(values, 0, most) * (255 / most)).round().astype(np.uint8)).convert("RGB")
-    return image.copy()
+    return ImageOps.exif_transpose(image)

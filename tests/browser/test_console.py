@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from django.conf import settings
+from PIL import Image
 from playwright.sync_api import expect
 
+from evaluation import results
 from evaluation.models import EpochResult, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import roles
+from punklab.pixels.measures import measure
 from runs.models import Checkpoint, TrainingJob, TrainingRun
 from tests.factories import make_caption_version, make_png, make_run, make_user
+from tests.pixels.drawing import enlarged, punk
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -142,3 +147,37 @@ def test_saving_an_untouched_record_changes_nothing_in_a_real_browser(log_in, as
     page.get_by_role("button", name="Save and continue editing").click()
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     assert aside(lambda: TrainingRun.objects.values().get(pk=made.pk)) == before
+
+
+def test_a_measured_epoch_shows_its_parts_over_the_picture_and_fits_a_phone(log_in, run) -> None:
+    cells = punk(background=(250, 161, 159))
+    prompt = "brown hair, red hat, solid green background (#00ff00)"
+    found = measure(enlarged(cells, 192), prompt)
+    render = TestRender.objects.get(checkpoint__epoch=2)
+    render.request = {"prompt": prompt, "seed": 42}
+    render.save()
+    Image.fromarray(cells).save(Path(settings.STORAGE_DIR) / render.finished)
+    results.write_measures(render, {**found.to_json(), "parts": found.labels()})
+    row = results.summarise(render.checkpoint)
+    assert row is not None
+    page = log_in(person("reviewer"), f"/console/evaluation/epochresult/{row.pk}/change/")
+    overlay = page.get_by_role("img", name="its parts and defects")
+    expect(overlay).to_be_visible()
+    picture = page.locator(".cells img")
+    page.wait_for_function("document.querySelector('.cells img').naturalWidth === 24")
+    assert overlay.bounding_box() == picture.bounding_box()
+    for part in ("background", "hair", "skin", "eyes", "lips", "clothes"):
+        expect(overlay.locator(f"path.part-{part}")).to_be_visible()
+    overlay.hover()
+    expect(overlay.locator("path").first).to_have_css("opacity", "0.25")
+    summary = page.locator(".picture-measures summary")
+    summary.focus()
+    page.keyboard.press("Enter")
+    expect(overlay).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(overlay).to_be_visible()
+    expect(page.get_by_role("row", name="background green #00ff00 salmon #faa19f")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    for address in (page.url, f"/console/runs/trainingrun/{run.pk}/change/", "/console/measures/"):
+        page.goto(urljoin(page.url, address))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address

@@ -98,7 +98,9 @@ def test_a_picture_is_compared_with_the_captions_pictures(tmp_path):
     pairs = read_folder(tmp_path / "demo").pairs
     call_command("import_captions", str(tmp_path / "demo"), name="demo", stdout=StringIO())
     copy = tmp_path / "copy.jpg"
-    degraded(pairs[4].pair.cells, 512).save(copy)
+    original = pairs[4].pair.cells
+    assert original is not None
+    degraded(original, 512).save(copy)
     (found,) = json.loads(measure(copy, captions="demo"))
     assert (found["copy"]["is_copy"], found["copy"]["nearest"]) == (True, pairs[4].pair.stem)
     assert json.loads(measure(copy)) == [found], "the newest captions are taken where none are named"
