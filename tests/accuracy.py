@@ -170,21 +170,24 @@ def _clearly_other(one: Measures, other: Measures, part: str) -> bool:
 
 def rendered(folder: Path) -> None:
     """The pictures that past LoRAs rendered, against what a person saw."""
-    labels = json.loads((folder / "labels.json").read_text())
     found: dict[str, list[tuple[bool, bool | None]]] = defaultdict(list)
-    for name, label in labels.items():
+    for _, what, known, said in judged_by_a_person(folder):
+        found[what].append((known, said))
+    _confusion("Rendered pictures, against a person", found)
+
+
+def judged_by_a_person(folder: Path) -> Iterator[tuple[str, str, bool, bool | None]]:
+    """For each picture of ../shared/generated and what its label knows: the file's name, what, the label, our answer."""
+    for name, label in json.loads((folder / "labels.json").read_text()).items():
         seen = measure(Image.open(folder / name), label["prompt"])
-        judged = {
+        said = {
             "background_matches": seen.background.matches,
             "background_solid": seen.background.solid,
             "hair_two_toned": seen.hair.two_toned,
             "skin_matches": seen.skin.matches,
             "pixel_art": seen.pixel_art.is_pixel_art,
         }
-        for what, verdict in judged.items():
-            if label[what] is not None:
-                found[what].append((label[what], verdict))
-    _confusion(f"{len(labels)} rendered pictures, against a person", found)
+        yield from ((name, what, label[what], answer) for what, answer in said.items() if label[what] is not None)
 
 
 def rasters(name: str, punks: Sequence[NDArray[np.uint8]]) -> None:

@@ -16,6 +16,7 @@ from punklab.pixels.colour import ciede2000, parse_hex, to_lab, to_oklab
 from punklab.pixels.copies import CopyIndex
 from punklab.pixels.measures import VERSION, measure
 from punklab.pixels.portrait import INDEX, PARTS
+from tests.accuracy import judged_by_a_person
 from tests.pixels.drawing import degraded, enlarged, photograph, punk
 
 PROMPT = "lady, {hair} hair, brown eyes, lips (#cc6666), skin (#f0c090), solid {background} background"
@@ -261,18 +262,8 @@ def test_the_procedural_artists_colours_are_seen_through_jpeg_blur_and_noise():
 
 
 def test_the_labs_rendered_pictures_are_judged_as_people_judged_them(shared):
-    labels = json.loads((shared / "generated" / "labels.json").read_text())
-    for name, label in labels.items():
-        seen = measure(Image.open(shared / "generated" / name), label["prompt"])
-        judged = {
-            "background_matches": seen.background.matches,
-            "background_solid": seen.background.solid,
-            "hair_two_toned": seen.hair.two_toned,
-            "skin_matches": seen.skin.matches,
-            "pixel_art": seen.pixel_art.is_pixel_art,
-        }
-        for what, verdict in judged.items():
-            assert label[what] is None or verdict == label[what], (name, what)
+    for name, what, known, said in judged_by_a_person(shared / "generated"):
+        assert said == known, (name, what)
 
 
 def test_every_real_punk_is_pixel_art_and_only_near_duplicates_copy_another(shared):
