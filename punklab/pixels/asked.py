@@ -166,6 +166,8 @@ def unread(prompt: str) -> tuple[str, ...]:
         if len(said) > 1 and (len(codes) > 1 or len(words) > 1):
             asked_for = ", ".join(shorten(phrase.text, _SHOWN, placeholder="…") for phrase in said[:_NAMED])
             problems.append(f"{part} is asked for more than once ({asked_for}): keep one")
+    if not any(phrase.part or phrase.worn for phrase in phrases(prompt)) and not asks_bald(prompt):
+        problems.append('nothing that can be judged is asked for: name it in English, such as "solid green background"')
     return tuple(problems[:_MOST_NOTES])
 
 

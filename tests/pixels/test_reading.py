@@ -207,8 +207,8 @@ def test_a_picture_of_one_colour_is_measured_and_shows_no_raster(mode):
     ("prompt", "notes"),
     [
         ("zorblax quuxon hair, flimber background", []),
-        ("braune Haare, blauer Hintergrund, rote Lippen", []),
-        ("茶色の髪、青い背景、赤い唇", []),
+        ("braune Haare, blauer Hintergrund, rote Lippen", ["nothing that can be judged is asked for"]),
+        ("茶色の髪、青い背景、赤い唇", ["nothing that can be judged is asked for"]),
         ("", []),
         (" \n\t,,,\0", []),
         ("hair (#78), green background (#00ff0g)", ["#78 is no colour code", "#00ff0g is no colour code"]),
