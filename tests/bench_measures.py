@@ -1,6 +1,6 @@
 """What measuring costs beside the lab's old way, over two processes, and over a growing collection.
 
-The old way is written again after what is known of the lab's scripts: loops over pixels, that took 1.4 s for 512x512.
+The old way is our guess at the lab's scripts, which are not at hand: a loop over pixels for each number that they gave.
 Machines differ and are busy, so it takes turns with ours. Ends with status 1 when a bound is missed.
 """
 

@@ -77,3 +77,11 @@ def test_a_flat_picture_scores_nothing():
     found = lattice(Image.new("RGB", (512, 512), "teal"))
     assert found is not None
     assert (found.score, found.columns) == (0.0, None)
+
+
+@pytest.mark.parametrize("size", [180, 504])
+def test_a_raster_of_12_cells_is_no_raster_of_24_though_noise_and_jpeg_hide_its_edges(size):
+    drawing = np.asarray(photograph(12, seed=1).quantize(12).convert("RGB"))
+    found = lattice(degraded(drawing, size, seed=1))
+    assert found is not None
+    assert not found.is_punk

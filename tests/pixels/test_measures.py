@@ -289,3 +289,34 @@ def test_parts_are_told_apart_in_real_punks(shared):
         seen = [PARTS[label] for label in np.unique(labels)]
         assert {"background", "skin"} <= set(seen), path.name
         assert 0.2 < (labels == INDEX["background"]).mean() < 0.85, path.name
+
+
+def test_a_dark_picture_with_noise_is_still_a_copy():
+    rng = random.Random(6)
+    punks = [draw(random_traits(rng)).cells for _ in range(20)]
+    dark = punks[0] // 255
+    index = CopyIndex(np.stack([dark, *punks[1:]]))
+    noisy = np.clip(dark + np.abs(np.random.default_rng(0).normal(0, 4, dark.shape)), 0, 255).astype(np.uint8)
+    found = index.nearest(noisy)
+    assert found is not None
+    assert found.place == 0
+    assert found.distance < index.threshold
+
+
+def test_eyes_too_low_are_a_defect_though_they_look_like_eyewear():
+    low = punk(eyes=(51, 153, 255))
+    eyes = low[11:13, 9:16].copy()
+    low[11:13, 9:16] = low[14, 12]
+    low[13:15, 9:16] = eyes
+    assert [each.kind for each in measured(low).defects] == ["eyes_off_template"]
+
+
+def test_light_grey_behind_glasses_is_shown_and_not_judged():
+    cells = punk(eyes=(225, 225, 225))
+    cells[10, 8:17] = cells[11, [8, 11, 12, 13, 16]] = cells[12, [8, 11, 13, 16]] = cells[13, 8:17] = (200, 20, 30)
+    eyes = measured(cells, "blue eyes, red glasses").eyes
+    assert eyes.matches is None
+    assert "gleam" in eyes.reason
+    assert eyes.observed["hex"] is not None
+    cells[11, [9, 10, 14, 15]] = cells[12, [10, 15]] = (51, 153, 255)
+    assert measured(cells, "blue eyes, red glasses").eyes.matches is True
