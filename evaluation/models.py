@@ -95,6 +95,8 @@ class ScoreEntry(models.Model):
     class Source(models.TextChoices):
         PERSON = "person"
         MACHINE = "machine", "suggested by the measures"
+        ACCEPTED = "accepted", "a suggestion that a person accepted"
+        WITHDRAWN = "withdrawn", "taken back by who gave it"
 
     epoch_result = models.ForeignKey(EpochResult, on_delete=models.PROTECT, related_name="score_entries")
     source = models.CharField(max_length=10, choices=Source.choices)
@@ -107,6 +109,10 @@ class ScoreEntry(models.Model):
     verdict = models.CharField(max_length=20, blank=True)
     observations = models.TextField(blank=True)
     reasons = models.JSONField(default=list, help_text="of suggested scores: sentences")
+    accepted = ArrayField(
+        models.TextField(), default=list, help_text="score columns taken over from a suggestion, not judged"
+    )
+    is_blind = models.BooleanField(default=False, help_text="given without seeing run, epoch, measures, other scores")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -121,6 +127,22 @@ class ScoreEntry(models.Model):
     @property
     def is_clearing(self) -> bool:
         return all(getattr(self, name) is None for name in EpochResult.SCORES)
+
+
+class ScoreDraft(models.Model):
+    """What a reviewer typed on the desk of an epoch and has not saved as scores yet."""
+
+    epoch_result = models.ForeignKey(EpochResult, on_delete=models.CASCADE, related_name="drafts")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    fields = models.JSONField(default=dict, help_text="the form's fields by name, as typed")
+    saved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "punklab_score_draft"
+        constraints = [models.UniqueConstraint(fields=("epoch_result", "by"), name="punklab_one_draft_each")]
+
+    def __str__(self) -> str:
+        return f"{self.by}'s draft on {self.epoch_result}"
 
 
 class TestPrompt(models.Model):
@@ -186,6 +208,40 @@ class PromptTestResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.epoch_result}, {self.test_prompt}"
+
+
+class PictureReview(models.Model):
+    """What one reviewer says of one test picture; the latest word, the mirrored row holds what all say together."""
+
+    class Defect(models.TextChoices):
+        STRAY = "stray", "stray pixel"
+        EYES = "eyes"
+        HAT = "hat"
+        EYEWEAR = "eyewear"
+        BOW = "bow"
+        OTHER = "other"
+
+    result = models.ForeignKey(PromptTestResult, on_delete=models.PROTECT, related_name="reviews")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    passed = models.BooleanField(null=True, blank=True)
+    score = models.PositiveSmallIntegerField(null=True, blank=True)
+    marks = models.JSONField(default=dict, help_text="kind of defect to its cells, each [row, column] of 24")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "punklab_picture_review"
+        ordering = ("result", "by")
+        constraints = [
+            models.UniqueConstraint(fields=("result", "by"), name="punklab_one_picture_review_each"),
+            models.CheckConstraint(
+                condition=models.Q(score__isnull=True) | models.Q(score__lte=10),
+                name="punklab_picture_score_to_10",
+                violation_error_message="A picture's score goes from 0 to 10.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.by} on {self.result}"
 
 
 class TestRender(RenderJob):
