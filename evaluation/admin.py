@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
-from evaluation import convergence
+from evaluation import convergence, voices
 from evaluation import epochs as epochs_measured
 from evaluation.epoch_acts import CANCEL_RUN, QUEUE_EPOCH, QUEUE_RUN, REPEAT_EPOCH
 from evaluation.forms import ScoreForm
@@ -50,12 +50,17 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
                     card.acts = epochs.offers(request, card.result)
             facts = {
                 "cards": [
-                    (card, ScoreForm(result=card.result) if card.result and may_score else None) for card in cards
+                    (card, _score_form(card.result, request.user) if card.result and may_score else None)
+                    for card in cards
                 ],
                 "trend": convergence.for_run(run),
                 "traits": epochs_measured.trait_matrix(run),
             }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
+
+
+def _score_form(result: EpochResult, reviewer: Any) -> ScoreForm:
+    return ScoreForm(result=result, own=voices.of(reviewer, result.score_entries.all()))
 
 
 class WhoScored(admin.SimpleListFilter):

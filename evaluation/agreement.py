@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation import metrics
 from evaluation.metrics import MEASURES, Measure
-from evaluation.models import EpochResult
+from evaluation.models import EpochResult, ScoreEntry
 
 Floats = NDArray[np.float64]
 
@@ -98,8 +98,15 @@ class History:
 def history() -> History:
     """What people scored and measures know; one query.
 
-    Scores of a script never count; suggested ones never reach the columns that are read here.
+    Scores of a script never count, nor those of an epoch for which a reviewer took a suggestion over: it would agree
+    with itself. Suggested scores never reach the columns that are read here.
     """
+    latest = (
+        ScoreEntry.objects.exclude(source=ScoreEntry.Source.MACHINE)
+        .order_by("epoch_result_id", "by_id", "-created_at", "-pk")
+        .distinct("epoch_result_id", "by_id")
+    )
+    taken_over = ScoreEntry.objects.filter(pk__in=latest.values("pk")).exclude(accepted=[])
     ours = Q(quantitative_metrics__measured_by=metrics.MEASURED_BY, quantitative_metrics__has_key="means") | Q(
         **{f"quantitative_metrics__{metrics.MEASURED_BY}__has_key": "means"}
     )
@@ -107,6 +114,7 @@ def history() -> History:
         EpochResult.objects.scored()
         .filter(ours)
         .exclude(pk__in=EpochResult.objects.machine_scored())
+        .exclude(pk__in=taken_over.values("epoch_result"))
         .order_by("-pk")
         .values_list("quantitative_metrics", *EpochResult.SCORES)[:MOST_EPOCHS]
     )

@@ -91,7 +91,7 @@ def measures_of(result: EpochResult) -> EpochMeasures | None:
 def trait_matrix(run: TrainingRun) -> TraitMatrix | None:
     """Which traits each epoch of a run obeyed, the base without a LoRA first; None where nothing is measured."""
     columns: list[tuple[str, metrics.Metrics]] = []
-    base = _base_alone(run)
+    base = base_alone_for(run)
     if base is not None and (pictures := _pictures(base)):
         columns.append(("base", metrics.metrics_of(list(pictures.values()), "")["traits"]))
     for row in EpochResult.objects.filter(training_run=run).order_by("epoch_number"):
@@ -110,10 +110,11 @@ def _drawn(run: TrainingRun, epoch: int) -> tuple[Checkpoint | None, Checkpoint 
     latest = list(known.order_by("-epoch")[:2])
     mine = next((each for each in latest if each.epoch == epoch), None)
     before = next((each for each in latest if each.epoch != epoch), None)
-    return mine, before, _base_alone(run)
+    return mine, before, base_alone_for(run)
 
 
-def _base_alone(run: TrainingRun) -> Checkpoint | None:
+def base_alone_for(run: TrainingRun) -> Checkpoint | None:
+    """The base that a run was trained on, without a LoRA; None where that base is not here or was never drawn."""
     try:
         name = base_for(run.base_model).name
     except BaseError:  # one of the lab's past runs, on a base that is not here

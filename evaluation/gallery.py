@@ -25,9 +25,15 @@ from runs.models import AdoptedPicture, Checkpoint, TrainingRun
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One picture, or why there is none: `url` and `raw_url` are None where it cannot be shown, `words` say why."""
+    """One picture, or why there is none: `url` and `raw_url` are None where it cannot be shown, `words` say why.
+
+    `place` is the prompt's key and the seed, by which pictures of other epochs are found; `result` and `render` are keys.
+    """
 
     name: str
+    place: tuple[int, int] | None = None
+    result: int | None = None
+    render: int | None = None
     prompt: str = ""
     url: str | None = None
     raw_url: str | None = None
@@ -49,19 +55,21 @@ class Card:
     acts: list[dict[str, object]] = field(default_factory=list)
 
 
-def cards_of(run: TrainingRun) -> list[Card]:
-    """Return the run's epochs in order: those with a row, a checkpoint, or both."""
+def cards_of(run: TrainingRun, epoch: int | None = None) -> list[Card]:
+    """Return the run's epochs in order, those with a row, a checkpoint, or both; or only the one asked for."""
+    only = {} if epoch is None else {"epoch": epoch}
+    results = _results().filter(training_run=run, **({} if epoch is None else {"epoch_number": epoch}))
     cards: dict[int, Card] = {}
-    for result in _results().filter(training_run=run):
+    for result in results:
         result.training_run = run
         card = cards[result.epoch_number] = Card(epoch=result.epoch_number, result=result)
         card.suggested, card.said = _entries(result)
-    for checkpoint in run.checkpoints.exclude(epoch=None):
+    for checkpoint in run.checkpoints.exclude(epoch=None).filter(**only):
         epoch = checkpoint.epoch or 0
         cards.setdefault(epoch, Card(epoch=epoch)).checkpoint = checkpoint
     renders = _renders([card.checkpoint for card in cards.values() if card.checkpoint])
     adopted: dict[int, list[AdoptedPicture]] = defaultdict(list)
-    for picture in AdoptedPicture.objects.filter(run=run):
+    for picture in AdoptedPicture.objects.filter(run=run, **only):
         adopted[picture.epoch].append(picture)
     for card in cards.values():
         drawn = renders[card.checkpoint.pk] if card.checkpoint else []
@@ -72,7 +80,7 @@ def cards_of(run: TrainingRun) -> list[Card]:
 def card_of(result: EpochResult) -> Card:
     """Return one epoch's card; an epoch whose run is gone has the pictures that its own row names."""
     if result.training_run is not None:
-        return next(card for card in cards_of(result.training_run) if card.epoch == result.epoch_number)
+        return cards_of(result.training_run, result.epoch_number)[0]
     row = _results().get(pk=result.pk)
     suggested, said = _entries(row)
     pictures_of_row = _pictures(row, [], [])
@@ -89,12 +97,20 @@ def render_picture(render: TestRender) -> Picture:
         return Picture(name=name, prompt=prompt, words=words)
     return Picture(
         name=name,
+        place=place_of(render),
+        result=render.result_id,
+        render=render.pk,
         prompt=prompt,
         url=picture_url("render", render.pk),
         raw_url=picture_url("raw", render.pk) if render.raw else None,
         marks=_marks(render.measures),
         measured=measured(render.measures),
     )
+
+
+def place_of(render: TestRender) -> tuple[int, int]:
+    """The prompt's key and the seed: pictures of two epochs with the same place can be compared."""
+    return render.test_prompt_id, int(render.request.get("seed", 0))
 
 
 def picture_url(kind: str, pk: int, index: int = 0) -> str:
@@ -131,7 +147,7 @@ def _pictures(
         if one.image_path and one.image_path not in seen and not hasattr(one, "render"):
             seen.add(one.image_path)
             picture = _named(one.image_path, str(one.test_prompt or "a prompt"), "result", one.pk)
-            found.append(replace(picture, marks=_row_marks(one)))
+            found.append(replace(picture, marks=_row_marks(one), result=one.pk))
     for index, path in enumerate((result.test_image_paths or []) if result else ()):
         if path and path not in seen:
             assert result is not None

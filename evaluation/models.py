@@ -15,9 +15,17 @@ from runs.models import Checkpoint, TrainingRun
 
 
 class EpochResultQuerySet(models.QuerySet["EpochResult"]):
+    def unscored(self) -> EpochResultQuerySet:
+        """Epochs without three common scores: nobody has scored them, or their reviewers are too far apart."""
+        return self.filter(
+            models.Q(visual_quality_score=None)
+            | models.Q(style_match_score=None)
+            | models.Q(prompt_adherence_score=None)
+        )
+
     def awaiting_scores(self) -> EpochResultQuerySet:
-        """Epochs with pictures that nobody has scored."""
-        return self.filter(visual_quality_score=None, num_test_images__gt=0)
+        """Those of them that have pictures to look at."""
+        return self.unscored().filter(num_test_images__gt=0)
 
     def scored(self) -> EpochResultQuerySet:
         """Epochs with all three scores, a person's or a script's."""
@@ -132,8 +140,8 @@ class ScoreEntry(models.Model):
 class ScoreDraft(models.Model):
     """What a reviewer typed on the desk of an epoch and has not saved as scores yet."""
 
-    epoch_result = models.ForeignKey(EpochResult, on_delete=models.CASCADE, related_name="drafts")
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    epoch_result = models.ForeignKey(EpochResult, on_delete=models.PROTECT, related_name="drafts")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     fields = models.JSONField(default=dict, help_text="the form's fields by name, as typed")
     saved_at = models.DateTimeField(auto_now=True)
 

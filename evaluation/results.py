@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from evaluation import metrics, noise, suggestions, verdicts
+from evaluation import metrics, noise, suggestions, verdicts, voices
 from evaluation.metrics import MEASURED_BY, Metrics
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
@@ -172,6 +172,12 @@ def issues_ours(row: EpochResult) -> list[dict[str, Any]] | None:
     return None if found is None else list(found.get("issues", []))
 
 
+def measured_flags(row: EpochResult) -> dict[str, bool]:
+    """What the measures say in each mirrored column of an issue; False where they say nothing."""
+    kinds = {issue["issue"] for issue in issues_ours(row) or []}
+    return {flag: not kinds.isdisjoint(causes) for flag, causes in metrics.FLAGS.items()}
+
+
 def measured_issue(row: EpochResult, issue: str) -> bool | None:
     """Whether the measures find the issue: under 70 percent of the pictures right. None: not measured."""
     share = (metrics_ours(row) or {}).get(_ISSUE_MEASURES[issue])
@@ -219,15 +225,14 @@ def _write(row: EpochResult, named: Sequence[tuple[str, Metrics]], repeats: Metr
         row.diagnosed_issues, {"measured_by": MEASURED_BY, "version": ours["version"], "issues": issues}
     )
     if flags_are_free:
-        kinds = {issue["issue"] for issue in issues}
-        for flag, causes in metrics.FLAGS.items():
-            setattr(row, flag, not kinds.isdisjoint(causes))
+        for flag, value in measured_flags(row).items():
+            setattr(row, flag, value)
 
 
 def _measures_spoke(row: EpochResult) -> bool:
-    """Whether who scored the epoch last left its issues to the measures."""
-    last = row.score_entries.filter(source=ScoreEntry.Source.PERSON).first()
-    return last is not None and last.issues is None
+    """Whether those who scored the epoch left its issues to the measures."""
+    heard = voices.standing(row.score_entries.all())
+    return bool(heard) and voices.said(heard, "issues") is None
 
 
 def _suggest(row: EpochResult, named: Sequence[tuple[str, Metrics]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from types import MappingProxyType
 
@@ -24,10 +25,43 @@ PIXEL_ART = "pixel_art_style_maintained"
 NO_PHOTO = "not_photorealistic"
 DEFAULT_STRENGTHS = (PIXEL_ART, NO_PHOTO)
 
+# What the desk offers to tick: the word as it is kept, and as it is shown
+ISSUE_TAGS = (
+    (WRONG_BACKGROUND, "background"),
+    (WRONG_COLOURS, "colours"),
+    ("random_pixels", "stray pixels"),
+    ("wrong_eyes", "eyes"),
+    ("unclean_accessories", "accessories"),
+    ("not_pixel_art", "not pixel art"),
+    ("photorealistic", "photo look"),
+    ("overtrained", "copies"),
+)
+STRENGTH_TAGS = (
+    (PIXEL_ART, "pixel art"),
+    ("accurate_colors", "colours"),
+    ("solid_background", "solid background"),
+    ("clean_eyes", "eyes"),
+    ("clean_accessories", "accessories"),
+    ("consistent_over_prompts", "consistent"),
+)
+# Words among them that set a mirrored column of their own
+TAG_FLAGS = MappingProxyType(
+    {
+        "random_pixels": "has_random_pixels",
+        "photorealistic": "is_photorealistic",
+        "overtrained": "is_overtrained",
+    }
+)
+
 
 def verdict_for(average: float) -> str:
     """The lab's word for the mean of the three scores: best from 8, good from 7, acceptable from 5, else skip."""
     return next((verdict for least, verdict in THRESHOLDS if average >= least), SKIP)
+
+
+def whole(score: float | None) -> int | None:
+    """A suggested score as people give it: the nearest whole number, of two the lower; None for None."""
+    return None if score is None else math.ceil(score - 0.5)
 
 
 def kind_of_issue(text: str) -> str | None:

@@ -10,6 +10,7 @@ from django.db.models import Count, Model
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from django_q.models import Failure, OrmQ
 
 from deployment.models import Generation, Release
@@ -48,9 +49,13 @@ class ConsoleSite(admin.AdminSite):
         found = super().get_app_list(request, app_label)
         return sorted(found, key=lambda app: self.apps.index(app["app_label"]) if app["app_label"] in self.apps else 9)
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what every page of the console knows: also the live release, asked for when a page wants it."""
+        return {**super().each_context(request), "live": SimpleLazyObject(Release.objects.live)}
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         sees = request.user.has_perm("runs.view_trainingrun")
-        facts = {"overview": overview(), "needs": needs(), "live": Release.objects.live()} if sees else {}
+        facts = {"overview": overview(), "needs": needs()} if sees else {}
         return super().index(request, {**facts, **(extra_context or {})})
 
 

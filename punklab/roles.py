@@ -16,6 +16,7 @@ OPERATOR = "operator"
 PUBLISHER = "publisher"
 ROLES = (VIEWER, REVIEWER, OPERATOR, PUBLISHER)
 
+VIEW_EPOCHS = "evaluation.view_epochresult"
 SCORE = "evaluation.score_epochresult"
 TRAIN = "runs.train_trainingrun"
 PROMOTE = "deployment.promote_release"

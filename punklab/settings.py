@@ -163,6 +163,11 @@ BLOCKING_CAPTION_FINDINGS = frozenset(
     )
 )
 
+# Judging -------------------------------------------------------------------------------------------------------------
+
+# Complete suggestions become scores that are recorded as a machine's; people's replace them.
+UNATTENDED_SCORING = env.bool("UNATTENDED_SCORING", False)
+
 # Public page ---------------------------------------------------------------------------------------------------------
 
 GENERATION_QUEUE_LIMIT = env.int("GENERATION_QUEUE_LIMIT", 50)

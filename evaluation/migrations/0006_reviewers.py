@@ -91,13 +91,13 @@ class Migration(migrations.Migration):
                 (
                     "by",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
                     ),
                 ),
                 (
                     "epoch_result",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="drafts", to="evaluation.epochresult"
+                        on_delete=django.db.models.deletion.PROTECT, related_name="drafts", to="evaluation.epochresult"
                     ),
                 ),
             ],

@@ -11,6 +11,10 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from punklab import roles
+from tests.factories import make_user
+
+PASSWORD = "correct horse"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -79,3 +83,29 @@ def aside() -> Callable[[Callable[[], Any]], Any]:
         return found[0]
 
     return run
+
+
+@pytest.fixture
+def log_in(chromium, live_server, settings):
+    """Logs somebody in and opens a page; fails at the end when the browser complained or asked another host."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
+    complaints = []
+
+    def opened(username: str, path: str, **options):
+        page = chromium.new_page(viewport={"width": 1280, "height": 900}, **options)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda sent: complaints.append(sent.url) if live_server.url not in sent.url else None)
+        page.goto(f"{live_server.url}/console/login/?next={path}")
+        page.get_by_label("Username").fill(username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        return page
+
+    yield opened
+    assert complaints == []
+
+
+def person(role: str) -> str:
+    roles.sync()
+    return make_user(role, password=PASSWORD).username

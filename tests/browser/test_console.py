@@ -13,15 +13,13 @@ from playwright.sync_api import expect
 from evaluation import results
 from evaluation.models import EpochResult, TestPrompt, TestRender
 from evaluation.renderjob import Status
-from punklab import roles
 from punklab.pixels.measures import measure
 from runs.models import Checkpoint, TrainingJob, TrainingRun
-from tests.factories import make_caption_version, make_png, make_run, make_user
+from tests.browser.conftest import person
+from tests.factories import make_caption_version, make_png, make_run
 from tests.pixels.drawing import enlarged, punk
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-PASSWORD = "correct horse"
 
 
 @pytest.fixture
@@ -53,32 +51,6 @@ def run(prompt) -> TrainingRun:
     return made
 
 
-@pytest.fixture
-def log_in(chromium, live_server, settings):
-    """Logs somebody in and opens a page; fails at the end when the browser complained or asked another host."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
-    complaints = []
-
-    def opened(username: str, path: str, **options):
-        page = chromium.new_page(viewport={"width": 1280, "height": 900}, **options)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda sent: complaints.append(sent.url) if live_server.url not in sent.url else None)
-        page.goto(f"{live_server.url}/console/login/?next={path}")
-        page.get_by_label("Username").fill(username)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Log in").click()
-        return page
-
-    yield opened
-    assert complaints == []
-
-
-def person(role: str) -> str:
-    roles.sync()
-    return make_user(role, password=PASSWORD).username
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_viewer_sees_crisp_pictures_in_light_and_dark(log_in, run, scheme) -> None:
     page = log_in(person("viewer"), f"/console/runs/trainingrun/{run.pk}/change/", color_scheme=scheme)
@@ -90,33 +62,6 @@ def test_a_viewer_sees_crisp_pictures_in_light_and_dark(log_in, run, scheme) -> 
     assert pictures.first.evaluate(shown) == ["pixelated", 120, 0]
     expect(page.get_by_role("button", name="Save scores")).to_have_count(0)
     expect(page.get_by_role("link", name="Compare")).to_be_visible()
-
-
-def test_a_reviewer_scores_every_epoch_without_the_mouse(log_in, run, aside) -> None:
-    page = log_in(person("reviewer"), "/console/")
-    page.get_by_role("link", name="Score 2 epochs").click()
-    for epoch, scores in ((1, "897"), (2, "9109")):
-        expect(page.get_by_role("heading", name=f"Score looked_at epoch {epoch}")).to_be_visible()
-        expect(page.get_by_label("Visual quality")).to_be_focused()
-        page.keyboard.type(f"{scores}The hair is pink.")
-        page.keyboard.press("Control+Enter")
-        expect(page.get_by_text(f"looked_at epoch {epoch}: ")).to_be_visible()
-    expect(page.get_by_text("No epoch waits for scores.")).to_be_visible()
-    found = aside(
-        lambda: list(EpochResult.objects.order_by("epoch_number").values_list(*EpochResult.SCORES, "observations"))
-    )
-    assert found == [(8, 9, 7, "The hair is pink."), (9, 10, 9, "The hair is pink.")]
-
-
-def test_a_reviewer_who_forgets_a_score_is_told_which(log_in, run, aside) -> None:
-    page = log_in(person("reviewer"), "/console/review/")
-    expect(page.get_by_label("Visual quality")).to_be_focused()
-    page.keyboard.type("8")
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("Style match is missing: an epoch gets all three scores or none.")).to_be_visible()
-    expect(page.get_by_label("Visual quality")).to_have_value("8")
-    expect(page.get_by_label("Style match")).to_be_focused()
-    assert aside(lambda: EpochResult.objects.awaiting_scores().count()) == 2
 
 
 def test_an_operator_starts_a_training_after_confirming_it(log_in, aside) -> None:

@@ -131,11 +131,12 @@ def test_a_base_whose_folder_is_no_model_stops_neither_the_sweep_nor_the_lab(che
     assert suite.queue_untested() == 0
 
 
-def test_both_sweeps_are_scheduled_each_minute_on_the_cluster_for_the_rest(db):
+def test_what_is_pulled_is_scheduled_each_minute_on_the_cluster_for_the_rest(db):
     found = Schedule.objects.filter(func__startswith="evaluation.").values_list("func", "minutes", "cluster")
     assert set(found) == {
         ("evaluation.tasks.sweep", 1, settings.REST_CLUSTER),
         ("evaluation.suite.queue_untested", 1, settings.REST_CLUSTER),
+        ("evaluation.scoring.score_unattended", 1, settings.REST_CLUSTER),
     }
 
 
