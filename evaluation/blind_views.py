@@ -12,7 +12,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from evaluation import blind, blind_order
@@ -27,7 +26,6 @@ CONFLICT = 409
 
 
 @require_GET
-@never_cache
 @permission_required(VIEW, raise_exception=True)
 def vote_page(request: HttpRequest, pk: int) -> HttpResponse:
     """The pair that waits for this person's vote; who cannot vote sees the results."""
@@ -64,7 +62,7 @@ def picture(request: HttpRequest, pk: int, place: int, side: str) -> HttpRespons
         data = file.read_bytes()
     except OSError as error:
         raise Http404("The picture is not on this machine.") from error
-    return HttpResponse(data, content_type="image/png", headers={"Cache-Control": "no-store, private"})
+    return HttpResponse(data, content_type="image/png")  # `admin_view` says that it is not to be stored
 
 
 @require_POST
@@ -96,7 +94,6 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@never_cache
 @permission_required(VIEW, raise_exception=True)
 def results(request: HttpRequest, pk: int) -> HttpResponse:
     """What the votes prove so far. A voter asks for it by POST, which ends their blindness."""
