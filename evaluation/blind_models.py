@@ -9,6 +9,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from evaluation.models import TestRender
+from runs.models import Checkpoint
+
 
 class Choice(models.TextChoices):
     A = "a", "the first"
@@ -19,8 +22,8 @@ class Choice(models.TextChoices):
 class BlindTest(models.Model):
     """Pictures of two checkpoints for the same prompts and seeds, put before people in pairs."""
 
-    checkpoint_a = models.ForeignKey("runs.Checkpoint", on_delete=models.PROTECT, related_name="+")
-    checkpoint_b = models.ForeignKey("runs.Checkpoint", on_delete=models.PROTECT, related_name="+")
+    checkpoint_a = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="+")
+    checkpoint_b = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="+")
     key = models.UUIDField(default=uuid.uuid4, editable=False, help_text="what sides and order are drawn from")
     n_identical = models.PositiveIntegerField(default=0, help_text="pictures left out: the same bytes from both")
     note = models.TextField(blank=True)
@@ -44,8 +47,8 @@ class Pair(models.Model):
     """Two pictures of one prompt and seed as they were when the test began."""
 
     test = models.ForeignKey(BlindTest, on_delete=models.PROTECT, related_name="pairs")
-    render_a = models.ForeignKey("evaluation.TestRender", on_delete=models.PROTECT, related_name="+")
-    render_b = models.ForeignKey("evaluation.TestRender", on_delete=models.PROTECT, related_name="+")
+    render_a = models.ForeignKey(TestRender, on_delete=models.PROTECT, related_name="+")
+    render_b = models.ForeignKey(TestRender, on_delete=models.PROTECT, related_name="+")
     prompt = models.TextField()
     seed = models.PositiveBigIntegerField()
     sha256_a = models.CharField(max_length=64, help_text="of the finished picture as compared")

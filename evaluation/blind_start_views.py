@@ -32,7 +32,7 @@ VIEW = "evaluation.view_blindtest"
 MOST_TESTS = 100  # on the page; the admin's list has all
 
 
-class RivalField(forms.ModelChoiceField):
+class RivalField(forms.ModelChoiceField[Checkpoint]):
     """A choice of checkpoints, each with how many pairs it would make."""
 
     n_pairs: Mapping[int, int]

@@ -9,10 +9,6 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from evaluation.blind_models import BlindTest as BlindTest
-from evaluation.blind_models import Pair as Pair
-from evaluation.blind_models import Unblinding as Unblinding
-from evaluation.blind_models import Vote as Vote
 from evaluation.renderjob import RenderJob, RenderJobQuerySet
 from punklab.fields import UTCTimestampField
 from runs.models import Checkpoint, TrainingRun

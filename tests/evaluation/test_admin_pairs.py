@@ -163,7 +163,7 @@ def test_results_are_hidden_from_a_voter_until_they_ask_for_them(client, test_of
     assert "marked as not blind" in page(client, "pairs_vote", test_of_both.pk)
     cast(client, test_of_both, 2, "left")
     assert "1 vote given after looking, not counted" in page(client, "pairs_results", test_of_both.pk)
-    listed = client.get(reverse("admin:evaluation_vote_change", args=(Vote.objects.first().pk,))).content.decode()  # type: ignore[union-attr]
+    listed = client.get(reverse("admin:evaluation_vote_change", args=(Vote.objects.first().pk,))).content.decode()
     assert "choice" not in listed.lower()
 
 
