@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from deployment.models import Generation, Release, Verification
-from deployment.release_acts import PROMOTE_EPOCH, VERIFY
+from deployment.release_acts import COMPARE_LIVE, PROMOTE_EPOCH, VERIFY
 from evaluation.admin import EpochResultAdmin
 from evaluation.models import EpochResult
 from evaluation.renderjob import Status
@@ -22,12 +22,21 @@ admin.site.unregister(EpochResult)
 class PromotableEpochAdmin(EpochResultAdmin):
     """The epoch's page with its way to the public; `evaluation` knows nothing of releases."""
 
-    acts = (*EpochResultAdmin.acts, VERIFY, PROMOTE_EPOCH)
+    acts = (*EpochResultAdmin.acts, COMPARE_LIVE, VERIFY, PROMOTE_EPOCH)
 
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Release]):
-    list_display = ("__str__", "live_badge", "caption_version", "by", "released_at", "retired_at", "reason")
+    list_display = (
+        "__str__",
+        "live_badge",
+        "caption_version",
+        "by",
+        "released_at",
+        "retired_at",
+        "reason",
+        "override",
+    )
     list_select_related = ("checkpoint__run", "caption_version", "by")
     list_filter = ("role", "is_demo")
     search_fields = ("checkpoint__run__run_name", "reason", "by__username")
@@ -38,6 +47,13 @@ class ReleaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Release]):
         if release.is_live:
             return badge("live", "live, a demo" if release.is_demo else "live")
         return badge("retired" if release.retired_at else release.role)
+
+    @admin.display(description="overridden", ordering="override_reason")
+    def override(self, release: Release) -> SafeString | str:
+        if not release.overridden:
+            return ""
+        number = f"{len(release.overridden)} overridden"
+        return format_html("{} {}", badge("failed", number), release.override_reason)
 
 
 @admin.register(Generation)

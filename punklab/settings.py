@@ -163,6 +163,11 @@ BLOCKING_CAPTION_FINDINGS = frozenset(
     )
 )
 
+# Promotion -----------------------------------------------------------------------------------------------------------
+
+# What an epoch must show before the public gets it: "scores", or "blind_win" over what is live.
+PROMOTION_GATE = env.str("PROMOTION_GATE", "scores")
+
 # Public page ---------------------------------------------------------------------------------------------------------
 
 GENERATION_QUEUE_LIMIT = env.int("GENERATION_QUEUE_LIMIT", 50)
