@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,6 +26,12 @@ class PromotableEpochAdmin(EpochResultAdmin):
     """The epoch's page with its way to the public; `evaluation` knows nothing of releases."""
 
     acts = (*EpochResultAdmin.acts, COMPARE_LIVE, VERIFY, PROMOTE_EPOCH)
+
+    def offers(self, request: HttpRequest, row: EpochResult) -> list[dict[str, Any]]:
+        """Return the acts, before them the page that says whether the epoch is ready for the public."""
+        url = reverse("readiness:ready", args=(row.pk,))
+        ready = {"name": "ready", "label": "Production readiness", "url": url, "is_grave": False}
+        return [ready, *super().offers(request, row)]
 
 
 @admin.register(Release)

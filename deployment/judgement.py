@@ -193,7 +193,7 @@ def measured_words(judged: Judged, keys: Sequence[str]) -> Iterator[tuple[str, b
         if share is not None:
             n = judged.metrics["judged"][key]
             label = metrics.BY_KEY[key].label
-            yield f"{label} {share:.0%} of {n} picture{'' if n == 1 else 's'}", share < metrics.FAULTY_BELOW
+            yield f"{label} in {100 * share:.0f} % of {n} picture{'' if n == 1 else 's'}", share < metrics.FAULTY_BELOW
 
 
 def _item(trait: _Trait, judged: Judged) -> Item:

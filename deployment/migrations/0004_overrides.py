@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('deployment', '0003_sweep_each_minute'),
+        ("deployment", "0003_sweep_each_minute"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='release',
-            name='overridden',
-            field=models.JSONField(default=list, help_text='what stood against it and was overridden: sentences'),
+            model_name="release",
+            name="overridden",
+            field=models.JSONField(default=list, help_text="what stood against it and was overridden: sentences"),
         ),
         migrations.AddField(
-            model_name='release',
-            name='override_reason',
+            model_name="release",
+            name="override_reason",
             field=models.TextField(blank=True),
         ),
     ]
