@@ -6,7 +6,7 @@ A person who said what is wrong with an epoch is believed in what they did not n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from evaluation import metrics, results, verdicts
 from evaluation.models import EpochResult, PictureReview, ScoreEntry, TestRender
+from evaluation.proof import clopper_pearson
 from evaluation.renderjob import Status
 from runs.models import Checkpoint
 
@@ -186,32 +187,52 @@ def looked_at_item(judged: Judged) -> Item:
     )
 
 
-def measured_words(judged: Judged, keys: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """What the measures say of each, in words, and whether that is right in fewer than 7 of 10 pictures."""
-    for key in keys:
-        share = judged.metrics.get("means", {}).get(key)
-        if share is not None:
-            n = judged.metrics["judged"][key]
-            label = metrics.BY_KEY[key].label
-            yield f"{label} in {100 * share:.0f} % of {n} picture{'' if n == 1 else 's'}", share < metrics.FAULTY_BELOW
+@dataclass(frozen=True)
+class _Measure:
+    """In which share of how many pictures the measures find something right."""
+
+    label: str
+    share: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.label} in {100 * self.share:.0f} % of {self.n} picture{'' if self.n == 1 else 's'}"
+
+    @property
+    def is_low(self) -> bool:
+        """Whether it is right in fewer than 7 of 10 pictures."""
+        return self.share < metrics.FAULTY_BELOW
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether it is so low that so few pictures do not show it by chance: the exact 95 % interval ends below 7 of 10."""
+        return clopper_pearson(round(self.share * self.n), self.n)[1] < metrics.FAULTY_BELOW
+
+
+def _measures(judged: Judged, keys: Sequence[str]) -> list[_Measure]:
+    means, n_judged = judged.metrics.get("means", {}), judged.metrics.get("judged", {})
+    return [_Measure(metrics.BY_KEY[key].label, means[key], n_judged[key]) for key in keys if key in means]
 
 
 def _item(trait: _Trait, judged: Judged) -> Item:
-    measured = list(measured_words(judged, trait.measures))
-    told = "; ".join(words for words, _ in measured)
+    measured = _measures(judged, trait.measures)
+    told = "; ".join(map(str, measured))
     facts = {"label": trait.label, "url": judged.page, "link": "Pictures and measures"}
     complaint = _complaint(trait, judged)
+    besides = f" Measured: {told}." if told else ""
     if complaint:
-        return Item(met=Met.NO, evidence=complaint, **facts)
+        return Item(met=Met.NO, evidence=complaint + besides, **facts)
     if judged.issues is not None:
         by = judged.said.by if judged.said and judged.said.by else "a person"
-        besides = f"; measured: {told}" if told else ""
-        return Item(met=Met.YES, evidence=f"{by} said what is wrong, and this is no part of it{besides}.", **facts)
+        return Item(met=Met.YES, evidence=f"{by} said what is wrong, and this is no part of it.{besides}", **facts)
     if not measured:
         return Item(met=Met.UNKNOWN, evidence="not measured, and no person said what is wrong.", **facts)
-    faulty = "; ".join(words for words, is_faulty in measured if is_faulty)
-    if faulty:
+    if any(each.is_faulty for each in measured):
+        faulty = "; ".join(str(each) for each in measured if each.is_faulty)
         return Item(met=Met.NO, evidence=f"measured: {faulty}.", **facts)
+    if any(each.is_low for each in measured):
+        few = "too few pictures to tell from 7 of 10; look, or draw further seeds"
+        return Item(met=Met.UNKNOWN, evidence=f"measured: {told}: {few}.", **facts)
     return Item(met=Met.YES, evidence=f"measured: {told}.", **facts)
 
 

@@ -91,7 +91,7 @@ def vote_all(test, choice: str, by) -> None:
 
 
 def test_what_is_measured_wrong_blocks_and_says_how_often(epoch) -> None:
-    measured(epoch, pixel_art=1.0, hair=0.25, skin=0.9, solid=0.5, background=0.9, accessories=0.6)
+    measured(epoch, pixel_art=1.0, hair=0.25, skin=0.9, solid=0.25, background=0.9, accessories=0.3)
     assert met(must_haves(Judged(epoch))) == {
         "Pixel art": Met.YES, "Colours right": Met.NO, "Solid background": Met.NO, "Clean accessories": Met.NO,
     }  # fmt: skip
@@ -102,6 +102,15 @@ def test_what_is_measured_wrong_blocks_and_says_how_often(epoch) -> None:
         promote(epoch, by=None, reason="fine to me")
     assert refused.value.blockers == told
     assert not Release.objects.exists()
+
+
+def test_a_measure_that_so_few_pictures_show_by_chance_is_not_known_and_does_not_block(epoch) -> None:
+    measured(epoch, accessories=0.6, solid=1.0)
+    found = {item.label: item for item in must_haves(Judged(epoch))}
+    assert found["Clean accessories"].met == Met.UNKNOWN
+    assert "60 % of 12 pictures: too few pictures to tell from 7 of 10" in found["Clean accessories"].evidence
+    assert found["Solid background"].met == Met.YES
+    assert blockers(epoch) == []
 
 
 def test_what_is_neither_measured_nor_said_is_not_known_and_does_not_block(epoch) -> None:
@@ -115,10 +124,10 @@ def test_a_person_who_said_what_is_wrong_is_believed_in_the_rest(epoch) -> None:
     said = ScoreEntry.objects.create(epoch_result=epoch, source="person", by=critic, issues=["garbled_crown"])
     found = {item.label: item for item in must_haves(Judged(epoch))}
     assert found["Colours right"].met == Met.YES
-    assert "measured: hair as asked in 25 % of 12 pictures" in found["Colours right"].evidence
+    assert "Measured: hair as asked in 25 % of 12 pictures." in found["Colours right"].evidence
     assert (found["Clean accessories"].met, found["Clean accessories"].evidence) == (
         Met.NO,
-        "a person found: garbled_crown.",
+        "a person found: garbled_crown. Measured: accessories as asked in 50 % of 12 pictures.",
     )
     ScoreEntry.objects.filter(pk=said.pk).update(issues=["lad_background_beige_not_blue", "blurry like a photo"])
     assert met(must_haves(Judged(epoch))) == {
