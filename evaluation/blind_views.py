@@ -102,9 +102,9 @@ def results(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         blind.look(test, by=person)
         return HttpResponseRedirect(address)
-    may_see = blind.may_see(test, person)
+    may_see = blind.may_see([test], person)
     others = [one for one in standing(test.checkpoint_a, test.checkpoint_b) if one.pk != pk] if may_see else []
-    pooled = bool(others) and not test.withdrawn_at and all(blind.may_see(one, person) for one in others)
+    pooled = bool(others) and not test.withdrawn_at and blind.may_see(others, person)
     context = {
         **admin.site.each_context(request),
         "title": "Results of blind pairs",

@@ -15,6 +15,7 @@ from deployment.models import Generation, Release
 from deployment.promotion import PromotionError, blockers, doubts, faults, promote
 from deployment.readiness import checklist
 from evaluation import blind, blind_order
+from evaluation.blind_models import BlindTest
 from evaluation.metrics import MEASURED_BY
 from evaluation.models import EpochResult, PictureReview, PromptTestResult, ScoreEntry, TestRender
 from evaluation.results import checkpoint_of
@@ -65,7 +66,6 @@ def reviewed(epoch):
 
 def live_rival(epoch: EpochResult) -> Release:
     """An epoch that is live, with the same pictures drawn by both: twelve pairs. Returns the release."""
-    run = there(epoch.training_run)
     rival = make_drawn(make_run(), 1)
     mine = there(checkpoint_of(epoch))
     for number, render in enumerate(there(checkpoint_of(rival)).test_renders.all()):
@@ -80,7 +80,7 @@ def live_rival(epoch: EpochResult) -> Release:
         write_picture(row, seed=500 + number)
     return Release.objects.create(
         checkpoint=there(checkpoint_of(rival)), reason="before", steps=7, guidance=7, scheduler="dpm", size=96,
-        max_token_length=225, caption_version=run and None,
+        max_token_length=225,
     )  # fmt: skip
 
 
@@ -342,9 +342,31 @@ def test_a_reviewer_begins_a_blind_test_against_what_is_live(client, epoch) -> N
     assert "Put 12 pictures of" in client.get(act).content.decode()
     answer = client.post(act, follow=True).content.decode()
     assert "has begun: vote under" in answer
-    test = blind.BlindTest.objects.get()
+    test = BlindTest.objects.get()
     assert (test.checkpoint_a, test.checkpoint_b) == (checkpoint_of(epoch), live.checkpoint)
     assert "compared in a test already" in client.post(act).content.decode()
+
+
+def test_the_page_takes_the_same_queries_for_few_pictures_and_for_many(client, django_assert_max_num_queries) -> None:
+    run = make_run()
+    small, large = (make_drawn(run, epoch, prompts=number, seeds=number) for epoch, number in ((1, 2), (2, 6)))
+    rival = checkpoint_of(make_drawn(run, 3, prompts=6, seeds=6))
+    Release.objects.create(
+        checkpoint=there(rival), reason="before", steps=7, guidance=7, scheduler="dpm", size=96, max_token_length=225
+    )
+    for result in (small, large):
+        blind.start(there(checkpoint_of(result)), there(rival), by=None)
+        for render in TestRender.objects.filter(checkpoint=checkpoint_of(result)):
+            render.result = PromptTestResult.objects.create(epoch_result=result, test_prompt=render.test_prompt)
+            render.save()
+            PictureReview.objects.create(result=render.result, by=make_user("reviewer"), passed=True)
+    client.force_login(make_user("publisher"))
+    counts = []
+    for result in (small, small, large):  # the first fills caches
+        with django_assert_max_num_queries(40) as queries:
+            client.get(reverse("readiness:ready", args=(result.pk,)))
+        counts.append(len(queries))
+    assert counts[1] == counts[2]
 
 
 def test_an_epoch_without_anything_has_a_page_that_says_so(client) -> None:

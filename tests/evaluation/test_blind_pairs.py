@@ -279,17 +279,17 @@ def test_votes_after_looking_are_kept_and_do_not_count(run, reviewer) -> None:
     test = blind.start(drawn(run, 2), drawn(run, 1), by=reviewer)
     votes_for(test, "a", reviewer, n=3)
     before = found_in(test).proof
-    assert not blind.may_see(test, reviewer)
+    assert not blind.may_see([test], reviewer)
     blind.look(test, by=reviewer)
     blind.look(test, by=reviewer)
-    assert blind.may_see(test, reviewer)
+    assert blind.may_see([test], reviewer)
     assert Unblinding.objects.get().by == reviewer
     votes_for(test, "a", reviewer)
     found = found_in(test)
     assert found.proof == before
     assert found.seeing == test.pairs.count() - 3
     viewer = make_user("viewer")
-    assert blind.may_see(test, viewer)
+    assert blind.may_see([test], viewer)
     blind.look(test, by=viewer)
     assert Unblinding.objects.count() == 1
 
