@@ -83,8 +83,8 @@ class Results:
         more = self.proof.more_needed
         if more is None:
             return (
-                f"At this rate {MOST_MORE} more pairs would not settle it: the difference, if there is one, is small. To tell "
-                "60 % from a coin takes some 210 pairs."
+                f"At this rate {MOST_MORE} more pairs would not settle it: the difference, if there is one, is small. Even "
+                "60 % is told from a coin by 210 pairs only every other time."
             )
         told = f"At this rate about {more} more decided pair{'' if more == 1 else 's'} would settle it"
         if more > self.undecided:
