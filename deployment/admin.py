@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from deployment.models import Generation, Release, Verification
-from deployment.release_acts import PROMOTE_EPOCH, VERIFY
+from deployment.release_acts import COMPARE_LIVE, PROMOTE_EPOCH, VERIFY
 from evaluation.admin import EpochResultAdmin
 from evaluation.models import EpochResult
 from evaluation.renderjob import Status
@@ -22,12 +25,27 @@ admin.site.unregister(EpochResult)
 class PromotableEpochAdmin(EpochResultAdmin):
     """The epoch's page with its way to the public; `evaluation` knows nothing of releases."""
 
-    acts = (*EpochResultAdmin.acts, VERIFY, PROMOTE_EPOCH)
+    acts = (*EpochResultAdmin.acts, COMPARE_LIVE, VERIFY, PROMOTE_EPOCH)
+
+    def offers(self, request: HttpRequest, row: EpochResult) -> list[dict[str, Any]]:
+        """Return the acts, before them the page that says whether the epoch is ready for the public."""
+        url = reverse("readiness:ready", args=(row.pk,))
+        ready = {"name": "ready", "label": "Production readiness", "url": url, "is_grave": False}
+        return [ready, *super().offers(request, row)]
 
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Release]):
-    list_display = ("__str__", "live_badge", "caption_version", "by", "released_at", "retired_at", "reason")
+    list_display = (
+        "__str__",
+        "live_badge",
+        "caption_version",
+        "by",
+        "released_at",
+        "retired_at",
+        "reason",
+        "override",
+    )
     list_select_related = ("checkpoint__run", "caption_version", "by")
     list_filter = ("role", "is_demo")
     search_fields = ("checkpoint__run__run_name", "reason", "by__username")
@@ -38,6 +56,13 @@ class ReleaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Release]):
         if release.is_live:
             return badge("live", "live, a demo" if release.is_demo else "live")
         return badge("retired" if release.retired_at else release.role)
+
+    @admin.display(description="overridden", ordering="override_reason")
+    def override(self, release: Release) -> SafeString | str:
+        if not release.overridden:
+            return ""
+        number = f"{len(release.overridden)} overridden"
+        return format_html("{} {}", badge("failed", number), release.override_reason)
 
 
 @admin.register(Generation)

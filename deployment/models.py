@@ -44,6 +44,8 @@ class Release(models.Model):
     is_demo = models.BooleanField(default=False)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     reason = models.TextField()
+    overridden = models.JSONField(default=list, help_text="what stood against it and was overridden: sentences")
+    override_reason = models.TextField(blank=True)
     restores = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="restored_by")
     released_at = models.DateTimeField(default=timezone.now)
     retired_at = models.DateTimeField(null=True, blank=True)

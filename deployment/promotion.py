@@ -13,7 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from deployment import tasks, verification, vocabulary
+from deployment import gate, tasks, verification, vocabulary
+from deployment.judgement import Judged, Met, must_haves
 from deployment.models import Release, Verification
 from deployment.releases import ReleaseError, drawn_like, put_live
 from deployment.traits import TRIGGER
@@ -46,10 +47,21 @@ def blockers(epoch_result: EpochResult, words: CaptionVersion | None = None) -> 
     Reads the LoRA file whole to check its SHA-256. `words` is the caption version whose phrases visitors would choose
     from, by default the run's.
     """
-    checkpoint = checkpoint_of(epoch_result)
+    return [*doubts(epoch_result), *faults(epoch_result, words)]
+
+
+def doubts(epoch_result: EpochResult) -> list[str]:
+    """What people, measures or the gate have against it: sentences that a publisher may override with a reason."""
+    judged = Judged(epoch_result)
+    return [*_score_doubts(epoch_result), *_judgement_doubts(judged), *_gate_doubts(judged)]
+
+
+def faults(epoch_result: EpochResult, words: CaptionVersion | None = None) -> list[str]:
+    """What makes a promotion impossible, whatever anybody says: sentences. Reads the LoRA file whole."""
+    judged = Judged(epoch_result)
+    checkpoint = judged.checkpoint
     return [
-        *_score_blockers(epoch_result),
-        *_judgement_blockers(epoch_result, checkpoint),
+        *_score_faults(judged),
         *_base_blockers(epoch_result),
         *_word_blockers(epoch_result, words),
         *(_checkpoint_blockers(checkpoint) if checkpoint else [_no_checkpoint(epoch_result)]),
@@ -88,22 +100,29 @@ def begin_verification(epoch_result: EpochResult, *, by: User | None) -> tuple[V
     return row, True
 
 
-def promote(epoch_result: EpochResult, *, by: User | None, reason: str, words: CaptionVersion | None = None) -> Release:
+def promote(
+    epoch_result: EpochResult, *, by: User | None, reason: str, words: CaptionVersion | None = None, override: str = ""
+) -> Release:
     """Make the epoch's checkpoint live, retire what was, and mark epoch and run, in one transaction; the new release.
 
-    `by` is None for whoever sits at the machine. Raises PromotionError with all blockers, or when another release went
-    live at the same moment; PermissionDenied when `by` may not promote.
+    `by` is None for whoever sits at the machine. `override` says why it goes live although people, measures or the gate
+    have something against it; the release keeps it with what was overridden. Raises PromotionError with all blockers, or
+    when another release went live at the same moment; PermissionDenied when `by` may not promote.
     """
     _refuse_stranger(by)
-    found = blockers(epoch_result, words) + ([] if reason.strip() else ["A promotion needs a reason."])
+    against = doubts(epoch_result)
+    found = [*([] if override.strip() else against), *faults(epoch_result, words)]
+    if not reason.strip():
+        found.append("A promotion needs a reason.")
     if found:
         raise PromotionError(found)
     release = _release_of(epoch_result, words)
     release.by, release.reason = by, reason.strip()
+    release.overridden, release.override_reason = against, override.strip() if against else ""
     try:
         with transaction.atomic():
             row = EpochResult.objects.select_for_update().select_related(None).get(pk=epoch_result.pk)
-            _refuse_changed(row, release.checkpoint)
+            _refuse_changed(row, release)
             put_live(release)
             _mark(row, release)
     except ReleaseError as error:
@@ -125,25 +144,31 @@ def promote_base(*, by: User | None, reason: str, caption_version: CaptionVersio
     return put_live(release)
 
 
-def _score_blockers(epoch_result: EpochResult) -> Iterator[str]:
-    average = epoch_result.average
-    if average is None:
+def _score_faults(judged: Judged) -> Iterator[str]:
+    if judged.result.average is None:
         yield "Nobody has scored it: it needs all three scores."
-        return
-    if average < verdicts.PRODUCTION_AVERAGE:
+    elif judged.is_unattended and not judged.all_looked_at:
+        looked, n = judged.looked_at
+        given = "Its scores were taken over from the suggestion" if judged.said else "Only a script has scored it"
+        yield f"{given}: a person must score it, or look at every picture ({looked} of {n} looked at)."
+
+
+def _score_doubts(epoch_result: EpochResult) -> Iterator[str]:
+    average = epoch_result.average
+    if average is not None and average < verdicts.PRODUCTION_AVERAGE:
         yield f"The average of its scores is {average:.1f}; it must be {verdicts.PRODUCTION_AVERAGE} or more."
-    scored_by_person = epoch_result.score_entries.filter(source=ScoreEntry.Source.PERSON).exists()
-    if epoch_result.is_machine_scored and not scored_by_person:
-        yield "Only a script has scored it: a person must."
 
 
-def _judgement_blockers(epoch_result: EpochResult, checkpoint: Checkpoint | None) -> Iterator[str]:
-    if epoch_result.is_photorealistic:
-        yield "It is marked as photorealistic."
-    if epoch_result.has_wrong_backgrounds:
-        yield "It is marked as giving wrong backgrounds."
-    elif checkpoint and _background_contradicted(epoch_result, checkpoint):
+def _judgement_doubts(judged: Judged) -> Iterator[str]:
+    unmet = [item for item in must_haves(judged) if item.met == Met.NO]
+    yield from (item.blocker for item in unmet)
+    if not unmet and judged.checkpoint and _background_contradicted(judged.result, judged.checkpoint):
         yield "The background of its test picture measures as another colour than the prompt asks for."
+
+
+def _gate_doubts(judged: Judged) -> Iterator[str]:
+    if judged.checkpoint and (doubt := gate.blocker(judged.checkpoint)) is not None:
+        yield doubt
 
 
 def _background_contradicted(epoch_result: EpochResult, checkpoint: Checkpoint) -> bool:
@@ -242,9 +267,10 @@ def _release_of(epoch_result: EpochResult, words: CaptionVersion | None) -> Rele
     return drawn_like(request, checkpoint, words, vocabulary.of_version(words))
 
 
-def _refuse_changed(row: EpochResult, checkpoint: Checkpoint) -> None:
+def _refuse_changed(row: EpochResult, release: Release) -> None:
     """What may have changed since the blockers were read, asked again of the locked row."""
-    changed = [*_score_blockers(row), *_judgement_blockers(row, checkpoint), *_live_blockers(checkpoint)]
+    new = [doubt for doubt in doubts(row) if doubt not in release.overridden]
+    changed = [*new, *_score_faults(Judged(row)), *_live_blockers(release.checkpoint)]
     if changed:
         raise PromotionError(changed)
 
@@ -254,7 +280,9 @@ def _mark(row: EpochResult, release: Release) -> None:
     assert row.training_run_id is not None
     assert row.average is not None
     run = TrainingRun.objects.select_for_update().get(pk=row.training_run_id)
-    note = f"{timezone.localdate()}: epoch {row.epoch_number} promoted by {release.by or 'the command line'}: {release.reason}"
+    over = f" (over {len(release.overridden)} objections: {release.override_reason})" if release.overridden else ""
+    by = release.by or "the command line"
+    note = f"{timezone.localdate()}: epoch {row.epoch_number} promoted by {by}: {release.reason}{over}"
     row.production_ready, row.verdict, row.notes = True, verdicts.BEST, with_line(row.notes, note)
     row.save(update_fields=["production_ready", "verdict", "notes"])
     run.production_ready, run.best_epoch, run.quality_score = True, row.epoch_number, math.floor(row.average)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
+from evaluation import blind_admin as blind_admin  # registers its lists
 from evaluation import convergence, voices
 from evaluation import epochs as epochs_measured
 from evaluation.epoch_acts import CANCEL_RUN, QUEUE_EPOCH, QUEUE_RUN, REPEAT_EPOCH

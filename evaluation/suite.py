@@ -34,7 +34,8 @@ logger = logging.getLogger(__name__)
 GUESSED_SECONDS = {"cuda": 3.0, "mps": 20.0, "cpu": 180.0}
 GUESSED_SECONDS_MINIATURE = 1.0
 SUITE_LOCK = 0x70756E6C  # of this application's advisory locks, the one for filling an empty suite
-REPEAT_SEED = 1000  # added to the suite's seeds for a second look
+REPEAT_SEED = 1000  # added to the suite's seeds for each further look
+MOST_SEEDS = 20  # further looks that may be asked for at once
 SETTINGS_OF_SECONDS = ("base", "width", "height", "steps", "scheduler")
 
 
@@ -96,7 +97,18 @@ def queue_repeats(checkpoint: Checkpoint, by: User | None = None) -> int:
 
     Raises as `queue` does."""
     _refuse(by)
-    return _queue(checkpoint, _renders(checkpoint, Size.FULL, repeat=True))
+    return queue_seeds(checkpoint, 1, by)
+
+
+def queue_seeds(checkpoint: Checkpoint, n_seeds: int, by: User | None = None) -> int:
+    """Queue the whole suite with `n_seeds` seeds besides its own, as blind pairs need them; return how many were missing.
+
+    The same seeds for every checkpoint. Raises SuiteError for a number out of 1 to 20, and as `queue` does."""
+    _refuse(by)
+    if not 1 <= n_seeds <= MOST_SEEDS:
+        raise SuiteError(f"{n_seeds} further seeds: from 1 to {MOST_SEEDS} are possible.")
+    wanted = [render for look in range(n_seeds) for render in _renders(checkpoint, Size.FULL, look=look + 1)]
+    return _queue(checkpoint, wanted)
 
 
 def _refuse(by: User | None) -> None:
@@ -180,22 +192,22 @@ def _fill() -> None:
             put_in_place(TestPrompt, SuitePrompt)
 
 
-def _renders(checkpoint: Checkpoint, size: str, *, repeat: bool = False) -> list[TestRender]:
-    """The suite's rows for this checkpoint, unsaved."""
+def _renders(checkpoint: Checkpoint, size: str, *, look: int = 0) -> list[TestRender]:
+    """The suite's rows for this checkpoint, unsaved; of look 0 with the suite's own seeds."""
     try:
         base = base_for(checkpoint.base_model)
         if not base.profile.renderable:
             raise SuiteError(f"{checkpoint} cannot be drawn: {base.profile.note}")
         finish = finish_for(checkpoint)
-        return [_render(checkpoint, place, finish, repeat=repeat) for place in prompts(size)]
+        return [_render(checkpoint, place, finish, look) for place in prompts(size)]
     except (BaseError, RequestError) as error:
         raise SuiteError(f"{checkpoint} cannot be drawn: {error}") from error
 
 
-def _render(checkpoint: Checkpoint, place: SuitePrompt, finish: str, *, repeat: bool) -> TestRender:
+def _render(checkpoint: Checkpoint, place: SuitePrompt, finish: str, look: int) -> TestRender:
     prompt = place.test_prompt
     negative = NEGATIVE_PROMPT if prompt.negative_prompt is None else prompt.negative_prompt
-    seed = place.seed + REPEAT_SEED if repeat else place.seed
+    seed = place.seed + look * REPEAT_SEED
     request = request_for(checkpoint, prompt=prompt.prompt_text, negative_prompt=negative, seed=seed, finish=finish)
     return TestRender(
         checkpoint=checkpoint,
@@ -203,7 +215,7 @@ def _render(checkpoint: Checkpoint, place: SuitePrompt, finish: str, *, repeat: 
         request=json.loads(request.to_json()),
         digest=request.digest(),
         priority=place.position,
-        is_repeat=repeat,
+        is_repeat=look > 0,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path
 
-from evaluation import desk_views, views
+from evaluation import blind_start_views, blind_views, desk_views, views
 
 app_name = "evaluation"
 urlpatterns = [
@@ -24,4 +24,14 @@ urlpatterns = [
     path("review/measures/<int:pk>/", admin.site.admin_view(desk_views.picture_measures), name="picture_measures"),
     path("measures/", admin.site.admin_view(views.measures), name="measures"),
     path("compare/<int:pk>/", admin.site.admin_view(views.compare), name="compare"),
+    path("pairs/", admin.site.admin_view(blind_start_views.pairs), name="pairs"),
+    path("pairs/start/<int:pk>/", admin.site.admin_view(blind_start_views.start), name="pairs_start"),
+    path("pairs/<int:pk>/", admin.site.admin_view(blind_views.vote_page), name="pairs_vote"),
+    path(
+        "pairs/<int:pk>/<int:place>/<slug:side>.png", admin.site.admin_view(blind_views.picture), name="pairs_picture"
+    ),
+    path("pairs/<int:pk>/vote/", admin.site.admin_view(blind_views.vote), name="pairs_cast"),
+    path("pairs/<int:pk>/undo/", admin.site.admin_view(blind_views.undo), name="pairs_undo"),
+    path("pairs/<int:pk>/results/", admin.site.admin_view(blind_views.results), name="pairs_results"),
+    path("pairs/<int:pk>/withdraw/", admin.site.admin_view(blind_views.withdraw), name="pairs_withdraw"),
 ]

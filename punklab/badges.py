@@ -6,9 +6,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 _TONES = {
-    "good": {"completed", "success", "finished", "rendered", "live", "best", "good", "improving", "continue"},
+    "good": {"completed", "success", "finished", "rendered", "live", "best", "good", "improving", "continue", "met"},
     "busy": {"in_progress", "queued", "running", "rendering", "pending", "partial", "acceptable", "plateau", "check"},
-    "bad": {"failed", "failure", "errored", "cancelled", "skip", "degrading", "stop"},
+    "bad": {"failed", "failure", "errored", "cancelled", "skip", "degrading", "stop", "not met"},
 }
 
 

@@ -41,6 +41,23 @@ def queue_numbers(**_: Any) -> list[CheckMessage]:
     return found
 
 
+PROMOTION_GATES = ("scores", "blind_win")
+
+
+@register()
+def promotion_gate(**_: Any) -> list[CheckMessage]:
+    """The gate is one that promotion knows: a misspelt one would let everything through."""
+    if settings.PROMOTION_GATE in PROMOTION_GATES:
+        return []
+    return [
+        Error(
+            f"PROMOTION_GATE is {settings.PROMOTION_GATE!r}.",
+            hint=f"Set it to one of {', '.join(PROMOTION_GATES)}.",
+            id="punklab.E005",
+        )
+    ]
+
+
 @register(Tags.database)
 def supabase_roles(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """No table of ours is reachable through Supabase's REST interface."""

@@ -168,6 +168,11 @@ BLOCKING_CAPTION_FINDINGS = frozenset(
 # Complete suggestions become scores that are recorded as a machine's; people's replace them.
 UNATTENDED_SCORING = env.bool("UNATTENDED_SCORING", False)
 
+# Promotion -----------------------------------------------------------------------------------------------------------
+
+# What an epoch must show before the public gets it: "scores", or "blind_win" over what is live.
+PROMOTION_GATE = env.str("PROMOTION_GATE", "scores")
+
 # Public page ---------------------------------------------------------------------------------------------------------
 
 GENERATION_QUEUE_LIMIT = env.int("GENERATION_QUEUE_LIMIT", 50)

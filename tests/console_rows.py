@@ -19,6 +19,7 @@ from django_q.models import OrmQ, Schedule, Task
 from django_q.signing import SignedPackage
 
 from deployment.models import Generation, Release, Verification
+from evaluation.blind_models import BlindTest, Pair, Unblinding, Vote
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import roles
@@ -137,10 +138,27 @@ def _judging(numbers: range, people: list[User]) -> None:
         )
         for i, checkpoint, prompt, result in zip(numbers, checkpoints, prompts, tested, strict=True)
     )
+    _pairs(people, checkpoints)
     ScoreEntry.objects.bulk_create(
         ScoreEntry(epoch_result=result, source="person", by=person, **dict.fromkeys(EpochResult.SCORES, 8))
         for result, person in zip(results, people, strict=True)
     )
+
+
+def _pairs(people: list[User], checkpoints: list[Checkpoint]) -> None:
+    renders = list(TestRender.objects.filter(checkpoint__in=checkpoints).order_by("pk"))
+    tests = BlindTest.objects.bulk_create(
+        BlindTest(checkpoint_a=checkpoint, checkpoint_b=checkpoints[0], by=person)
+        for checkpoint, person in zip(checkpoints, people, strict=True)
+    )
+    pairs = Pair.objects.bulk_create(
+        Pair(test=test, render_a=render, render_b=renders[0], prompt="a punk", seed=42)
+        for test, render in zip(tests, renders, strict=True)
+    )
+    Vote.objects.bulk_create(
+        Vote(pair=pair, by=person, left="a", choice="b") for pair, person in zip(pairs, people, strict=True)
+    )
+    Unblinding.objects.bulk_create(Unblinding(test=test, by=person) for test, person in zip(tests, people, strict=True))
 
 
 def _public(numbers: range, people: list[User]) -> None:

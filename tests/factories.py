@@ -15,6 +15,8 @@ from django.utils import timezone
 from PIL import Image
 from safetensors.numpy import save
 
+from evaluation.models import EpochResult, TestPrompt, TestRender
+from evaluation.renderjob import Status
 from punklab.diffusion import kohya_keys, lora
 from punklab.diffusion.base import BaseModel
 from runs.bases import base_for
@@ -145,3 +147,34 @@ def make_checkpoint(**overrides: Any) -> Checkpoint:
         "source": Checkpoint.Source.TRAINED,
     }
     return Checkpoint.objects.create(run=run, epoch=epoch, **(values | overrides))
+
+
+def make_drawn(run: TrainingRun, epoch: int, *, prompts: int = 6, seeds: int = 2) -> EpochResult:
+    """An epoch whose suite is drawn: `prompts` pictures with each of `seeds` seeds, all different; its row."""
+    checkpoint = Checkpoint.objects.create(
+        run=run,
+        epoch=epoch,
+        file=f"{run.pk}-{epoch}.safetensors",
+        sha256=hashlib.sha256(f"{run.pk} {epoch}".encode()).hexdigest(),
+        base_model="miniature",
+        source="trained",
+    )
+    for number, seed in itertools.product(range(prompts), range(seeds)):
+        prompt, _ = TestPrompt.objects.get_or_create(
+            prompt_name=f"prompt_{number}", defaults={"prompt_text": f"a punk, number {number}"}
+        )
+        name = f"renders/{checkpoint.pk}-{number}-{seed}.png"
+        path = Path(settings.STORAGE_DIR) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_png(next(_numbers) + 1000))
+        TestRender.objects.create(
+            checkpoint=checkpoint,
+            test_prompt=prompt,
+            request={"prompt": prompt.prompt_text, "seed": 42 + 1000 * seed},
+            digest=f"{number}-{seed}",
+            priority=number,
+            is_repeat=seed > 0,
+            status=Status.RENDERED,
+            finished=name,
+        )
+    return EpochResult.objects.create(training_run=run, epoch_number=epoch, num_test_images=prompts * seeds)

@@ -23,6 +23,9 @@ class Command(BaseCommand):
         parser.add_argument("run", help="the run's name")
         parser.add_argument("epoch", type=int)
         parser.add_argument("--reason", required=True, help="kept with the release for ever")
+        parser.add_argument(
+            "--override", default="", metavar="WHY", help="why it goes live against people's word, measures or the gate"
+        )
         parser.add_argument("--by", help="log-in name of the person who promotes; needs the role publisher")
         parser.add_argument("--captions", help="caption version whose words visitors choose from (default: the run's)")
 
@@ -37,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self._verify(epoch_result, by)
         try:
-            release = promote(epoch_result, by=by, reason=options["reason"], words=words)
+            release = promote(epoch_result, by=by, reason=options["reason"], words=words, override=options["override"])
         except PromotionError as error:
             lines = "\n".join(f"- {blocker}" for blocker in error.blockers)
             raise CommandError(f"{epoch_result} cannot be promoted:\n{lines}") from error
