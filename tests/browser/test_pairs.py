@@ -16,8 +16,6 @@ from tests.factories import make_drawn, make_run, make_user
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-__all__ = ["log_in"]
-
 
 @pytest.fixture
 def begun():
