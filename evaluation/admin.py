@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -12,16 +12,17 @@ from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
 from evaluation import blind_admin as blind_admin  # registers its lists
-from evaluation import convergence, voices
+from evaluation import convergence, picture_reviews, voices
 from evaluation import epochs as epochs_measured
 from evaluation.epoch_acts import CANCEL_RUN, QUEUE_EPOCH, QUEUE_RUN, REPEAT_EPOCH
 from evaluation.forms import ScoreForm
 from evaluation.gallery import card_of, cards_of
-from evaluation.models import EpochResult, EpochResultQuerySet, PromptTestResult, ScoreEntry
+from evaluation.models import EpochResult, EpochResultQuerySet, PictureReview, PromptTestResult, ScoreEntry
 from evaluation.prompt_admin import render_thumbnail
 from evaluation.resources import EpochResultResource
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
+from punklab.history import Event
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
 from punklab.roles import SCORE
 from runs.admin import TrainingRunAdmin
@@ -180,6 +181,17 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
         facts = {"card": card_of(result), "measures": epochs_measured.measures_of(result)} if result is not None else {}
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
+    def further_events(self, row: EpochResult) -> Iterator[Event]:
+        """Each act of scoring, and each reviewer's latest word on a picture."""
+        for entry in row.score_entries.select_related("by"):
+            yield Event(at=entry.created_at, by=entry.by, what=_told(entry))
+        said = PictureReview.objects.filter(result__epoch_result=row).select_related("by", "result__test_prompt")
+        for review in said:
+            verdict = {True: "passed", False: "failed", None: "looked at"}[review.passed]
+            score = "" if review.score is None else f", {review.score} of 10"
+            marks = f", {told}" if (told := picture_reviews.told([review])) else ""
+            yield Event(at=review.updated_at, by=review.by, what=f"{verdict} {review.result.test_prompt}{score}{marks}")
+
     @admin.display(description="")
     def picture(self, result: EpochResult) -> SafeString | str:
         drawn: list[PromptTestResult] = result.drawn  # type: ignore[attr-defined]
@@ -201,6 +213,16 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
         if result.average is None:
             return ""
         return "a script" if result.is_machine_scored else "a person"
+
+
+def _told(entry: ScoreEntry) -> str:
+    given = ", ".join("–" if (score := getattr(entry, name)) is None else f"{score:g}" for name in EpochResult.SCORES)
+    if entry.source == ScoreEntry.Source.MACHINE:
+        return f"{'suggested' if entry.reasons else 'scored by a script'} {given}"
+    if entry.is_clearing:
+        return entry.observations or "scores cleared"
+    how = "accepted the suggestion" if entry.source == ScoreEntry.Source.ACCEPTED else "scored"
+    return f"{how} {given}{' blind' if entry.is_blind else ''}, {entry.verdict}"
 
 
 @admin.register(ScoreEntry)

@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
+from punklab.history import HistoryAdmin
 from punklab.roles import role_for
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _sentences(error: Exception) -> list[str]:
     return [str(line) for line in lines]
 
 
-class ReadOnlyAdmin(_Admin):
+class ReadOnlyAdmin(HistoryAdmin):
     """Rows that only acts and machines write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

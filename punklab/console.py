@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
+from auditlog.context import set_actor
 from django.contrib import admin
 from django.db.models import Count, Model
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -17,6 +21,8 @@ from deployment.models import Generation, Release
 from evaluation.models import EpochResult, TestRender
 from evaluation.renderjob import Status
 from runs.models import TrainingJob
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 _WAITING = {Status.QUEUED.value}
 _WORKING = {Status.RENDERING.value, TrainingJob.Status.RUNNING.value}
@@ -42,7 +48,17 @@ class ConsoleSite(admin.AdminSite):
     index_template = "admin/console_index.html"
 
     # In the order in which work reaches the public.
-    apps = ("runs", "evaluation", "deployment", "django_q")
+    apps = ("runs", "evaluation", "deployment", "auditlog", "django_q")
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Wrap a page of the console: only for staff, and what it changes is kept with who changed it."""
+
+        @wraps(view)
+        def by_person(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            with set_actor(request.user):
+                return view(request, *args, **kwargs)
+
+        return super().admin_view(cast(View, by_person), cacheable)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the apps with the lab's own first."""

@@ -10,17 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
-from django.contrib import admin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.http import HttpRequest
 from django.utils.text import capfirst
 
+from punklab.history import HistoryAdmin
+
 if TYPE_CHECKING:
-    _Admin = admin.ModelAdmin[Any]
     _Form = forms.ModelForm[Any]
 else:
-    _Admin = object
     _Form = forms.ModelForm
 
 
@@ -112,7 +111,7 @@ class MirroredForm(_Form):
         return super()._get_validation_exclusions() | unchanged  # type: ignore[misc, no-any-return]
 
 
-class MirroredAdmin(_Admin):
+class MirroredAdmin(HistoryAdmin):
     """The part of a ModelAdmin that mirrored tables share."""
 
     def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:

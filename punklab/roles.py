@@ -22,7 +22,7 @@ TRAIN = "runs.train_trainingrun"
 PROMOTE = "deployment.promote_release"
 
 # What each role may do beyond the one before it; viewers also see every table of these apps.
-APPS = ("runs", "evaluation", "deployment", "django_q")
+APPS = ("runs", "evaluation", "deployment", "django_q", "auditlog")
 ADDED = {
     VIEWER: (),
     REVIEWER: (SCORE,),

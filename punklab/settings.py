@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_q",
     "import_export",
+    "auditlog",
     "runs",
     "evaluation",
     "deployment",
@@ -113,6 +114,21 @@ def _database() -> dict[str, Any]:
 
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# History: who changed what of the rows of record; what machines measure is not a change by a person -------------------
+
+AUDITLOG_INCLUDE_TRACKING_MODELS = (
+    "runs.CaptionVersion",
+    {"model": "runs.TrainingRun", "exclude_fields": ["updated_at"]},
+    {
+        "model": "evaluation.EpochResult",
+        "exclude_fields": ["quantitative_metrics", "diagnosed_issues", "test_image_paths"],
+    },
+    "evaluation.TestPrompt",
+    "evaluation.SuitePrompt",
+    "evaluation.PictureReview",
+    "deployment.Release",
+)
 
 # Queue ---------------------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from auditlog.models import LogEntry as Change
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -52,6 +54,13 @@ def fill(n: int, *, start: int = 0) -> None:
     )
     payload = SignedPackage.dumps({"id": "a", "name": "a", "func": "runs.tasks.launch", "args": (), "kwargs": {}})
     OrmQ.objects.bulk_create(OrmQ(key="punklab", payload=payload, lock=now) for _ in numbers)
+    kind = ContentType.objects.get_for_model(TrainingRun)
+    Change.objects.bulk_create(
+        Change(
+            content_type=kind, object_pk=str(i), object_id=i, object_repr=f"run-{i}", action=1, actor=person, changes={}
+        )
+        for i, person in zip(numbers, people, strict=True)
+    )
     Schedule.objects.bulk_create(Schedule(func="runs.tasks.reconcile", name=f"schedule-{i}") for i in numbers)
 
 
