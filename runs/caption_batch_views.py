@@ -89,7 +89,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     except CaptionEditError as error:
         messages.error(request, str(error))
     else:
-        _tell(request, done, "taken back", "was changed since and stays", "were changed since and stay")
+        _tell(request, done, "taken back", "the batch")
     return HttpResponseRedirect(reverse("runs:captions", args=(pk,)))
 
 
@@ -202,17 +202,11 @@ def _apply(request: HttpRequest, version: CaptionVersion, changes: Sequence[Chan
         messages.error(request, str(error))
     else:
         done = Applied(batch=done.batch, n_changed=done.n_changed, left=sorted({*done.left, *outdated}))
-        _tell(
-            request,
-            done,
-            "changed",
-            "was changed since the preview and stays",
-            "were changed since the preview and stay",
-        )
+        _tell(request, done, "changed", "the preview")
     return HttpResponseRedirect(reverse("runs:captions", args=(version.pk,)))
 
 
-def _tell(request: HttpRequest, done: Applied, verb: str, one_left: str, several_left: str) -> None:
+def _tell(request: HttpRequest, done: Applied, verb: str, since: str) -> None:
     messages.success(request, f"{done.n_changed} caption{'s' if done.n_changed != 1 else ''} {verb}.")
     if done.left:
-        messages.warning(request, f"{listed(done.left)} {one_left if len(done.left) == 1 else several_left} as now.")
+        messages.warning(request, f"Left alone, because they were changed after {since}: {listed(done.left)}.")

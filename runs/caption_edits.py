@@ -161,8 +161,9 @@ def apply(version: CaptionVersion, changes: Sequence[Change], words: str, *, by:
     A fixed number of queries. Raises CaptionEditError for a text that cannot be kept; nothing is written then.
     """
     found = {state.stem: state for state in states(version, [change.stem for change in changes])}
-    left = [each.stem for each in changes if each.stem not in found or found[each.stem].number != each.number]
-    steps = [(found[each.stem], _facts(found[each.stem], each)) for each in changes if each.stem not in left]
+    fresh = [each for each in changes if each.stem in found and found[each.stem].number == each.number]
+    left = sorted({each.stem for each in changes} - {each.stem for each in fresh})
+    steps = [(found[each.stem], _facts(found[each.stem], each)) for each in fresh]
     steps = [(state, facts) for state, facts in steps if facts != _standing_facts(state)]
     if not steps:
         return Applied(batch=None, n_changed=0, left=left)

@@ -35,7 +35,7 @@ VIEW, EDIT = "runs.view_captionversion", "runs.change_captionversion"
 PER_PAGE = 250
 _MOST_VERSIONS = 20
 
-_DONE = {"approve": "approved", "skip": "skipped", "save": "saved", "undo": "back to the step before"}
+_DONE = {"approve": "Approved", "skip": "Skipped", "save": "Saved", "undo": "Back to the step before:"}
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _onward(request: HttpRequest, version: CaptionVersion, state: State) -> str:
     act = request.POST.get("act", "")
     chosen = Filter.of(request.GET)
     if act in _DONE:
-        messages.success(request, f"{state.stem}: {_DONE[act]}.")
+        messages.success(request, f"{_DONE[act]} {state.stem}.")
     if act not in ("approve", "skip"):
         return _address(version, state.stem, chosen)
     known = known_findings(version)

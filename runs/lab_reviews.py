@@ -49,7 +49,7 @@ class Exchange:
         """What happened, for people."""
         said = [f"{self.done} row{'s' if self.done != 1 else ''} {verb}, {self.same} the same already."]
         for names, words in (
-            (self.unmatched, "match no caption of this version"),
+            (self.unmatched, "have no partner on the other side"),
             (self.ambiguous, "share a caption with another row, so it is not clear which counts"),
             (
                 self.conflicting,
@@ -158,7 +158,8 @@ def take_theirs(version: CaptionVersion, state: State, shown: str, *, by: User) 
     """Put what the lab's row says in the place of what stands here. `shown` is its `digest` as the person saw it."""
     with _told():
         row = _as_shown(state, shown)
-        apply(version, [_theirs(state, row)], f"taken from {TABLE}", by=by)
+        if apply(version, [_theirs(state, row)], f"{state.stem} taken from {TABLE}", by=by).left:
+            raise CaptionEditError(f"{state.stem} was changed here meanwhile: look again.")
         _remember(version, [row], _known_columns())
 
 
