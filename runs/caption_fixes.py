@@ -12,7 +12,8 @@ import regex
 
 from punklab.pixels.colour import HEX_CODE
 from runs.caption_checks import TRIGGER_PHRASE
-from runs.caption_edits import Change, State
+from runs.caption_edits import Change
+from runs.caption_states import State
 
 _SECONDS = 2.0  # for one search in all captions
 _LEAD = re.compile(r"\s*pixel art, 24x24,\s*", re.IGNORECASE)

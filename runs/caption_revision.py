@@ -6,9 +6,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Max
 
-from runs.caption_edits import CaptionEditError, StaleEditError, State, states
+from runs.caption_edits import CaptionEditError, StaleEditError
 from runs.caption_import import describe
 from runs.caption_pairs import Pair
+from runs.caption_states import State, states
 from runs.models import Caption, CaptionEdit, CaptionOrigin, CaptionVersion
 
 

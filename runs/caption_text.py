@@ -37,6 +37,11 @@ class Marked:
         return any(each.blocking for each in self.findings)
 
     @property
+    def is_only_beyond(self) -> bool:
+        """Whether nothing is wrong with it but that it stands beyond a limit."""
+        return all(_SPECIAL.get(each.code) is _beyond for each in self.findings)
+
+    @property
     def words(self) -> str:
         return "; ".join(dict.fromkeys(f"{each.code}: {each.detail}" for each in self.findings))
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import permission_required
@@ -14,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -22,12 +19,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from punklab.roles import role_for
 from runs import lab_reviews
-from runs.caption_checks import Finding
-from runs.caption_edits import CaptionEditError, StaleEditError, State, counts_of, save, state_of, states, undo
+from runs.caption_edits import CaptionEditError, StaleEditError, save, undo
 from runs.caption_findings import Known, find_in, known_findings
 from runs.caption_pairs import PairError
 from runs.caption_palette import look
-from runs.caption_text import diff, length_of, mark
+from runs.caption_shown import Checked, Filter
+from runs.caption_states import State, counts_of, state_of, states
+from runs.caption_text import diff
 from runs.lab_reviews import LabReviewError
 from runs.models import Caption, CaptionEdit, CaptionVersion, TrainingImage
 
@@ -38,63 +36,13 @@ _MOST_VERSIONS = 20
 _DONE = {"approve": "Approved", "skip": "Skipped", "save": "Saved", "undo": "Back to the step before:"}
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which captions a list shows: of a status, with a finding, with changed text, with some words."""
-
-    status: str = ""
-    finding: str = ""
-    changed: str = ""
-    q: str = ""
-
-    @classmethod
-    def of(cls, given: QueryDict) -> Filter:
-        return cls(**{name: given.get(name, "") for name in ("status", "finding", "changed", "q")})
-
-    def fits(self, state: State, known: Known) -> bool:
-        return (
-            (not self.status or state.status == self.status)
-            and (not self.finding or self._has_finding(state.findings(known)))
-            and (not self.changed or state.is_changed)
-            and (not self.q or self.q.lower() in f"{state.stem}\n{state.text}".lower())
-        )
-
-    @property
-    def query(self) -> str:
-        """As the end of an address, with its question mark; empty when nothing is filtered."""
-        given = {name: value for name, value in vars(self).items() if value}
-        return f"?{urlencode(given)}" if given else ""
-
-    def _has_finding(self, found: list[Finding]) -> bool:
-        return bool(found) if self.finding == "any" else any(each.code == self.finding for each in found)
-
-
-class Checked:
-    """A text with all that is said about it while it is being edited."""
-
-    def __init__(self, text: str, original: str, findings: list[Finding]) -> None:
-        self.text, self.original, self.findings = text, original, findings
-
-    @cached_property
-    def marked(self) -> Any:
-        return mark(self.text, self.findings)
-
-    @cached_property
-    def length(self) -> Any:
-        return length_of(self.text)
-
-    @cached_property
-    def diff(self) -> Any:
-        return diff(self.original, self.text) if self.text != self.original else []
-
-
 @require_safe
 @permission_required(VIEW, raise_exception=True)
 def captions(request: HttpRequest, pk: int) -> HttpResponse:
     """All captions of a version with their state and findings."""
     version = get_object_or_404(CaptionVersion, pk=pk)
     found = states(version)
-    context: dict[str, Any] = {"found": found, "counts": counts_of(found)}
+    context: dict[str, Any] = {"is_list": True, "found": found, "counts": counts_of(found)}
     if found:
         known = known_findings(version)
         chosen = Filter.of(request.GET)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import PurePosixPath
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -19,15 +18,10 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from punklab.adoption import exists
-from runs.caption_edits import CaptionEditError, Change, State, apply, clean_text, listed, states
+from runs.caption_edits import CaptionEditError, Change, apply, clean_text, listed
+from runs.caption_states import State, states
+from runs.lab_table import READ, TABLE, WRITTEN, Row, columns_of, read_rows, stem_of, update_rows
 from runs.models import CaptionEdit, CaptionVersion, LabReview
-
-TABLE = "caption_reviews"
-# What is ours to write; `filename`, `current_caption` and `ai_comprehensive_caption` are read only.
-WRITTEN = ("status", "user_corrections", "final_caption")
-READ = ("filename", "current_caption", "ai_comprehensive_caption", *WRITTEN)
-
-Row = dict[str, str | None]
 
 
 class LabReviewError(ValueError):
@@ -74,10 +68,10 @@ def row_for(stem: str) -> Row | None:
     Raises LabReviewError when the table cannot be read.
     """
     with _told(), connection.cursor() as cursor:
-        columns = _columns(cursor)
+        columns = columns_of(cursor)
         if "filename" not in columns:
             return None
-        rows = [row for row in _rows(cursor, columns, like=stem) if _stem(row["filename"]) == stem]
+        rows = [row for row in read_rows(cursor, columns, like=stem) if stem_of(row["filename"]) == stem]
     return rows[0] if len(rows) == 1 else None
 
 
@@ -90,7 +84,7 @@ def bring_in(version: CaptionVersion, *, by: User) -> Exchange:
     with _told():
         with connection.cursor() as cursor:
             columns = _require(cursor)
-            rows = _rows(cursor, columns)
+            rows = read_rows(cursor, columns)
         by_stem, unmatched, ambiguous = _matched(version, rows)
         bound = {each.stem: each.seen for each in LabReview.objects.filter(version=version)}
         same: list[str] = []
@@ -136,7 +130,7 @@ def write_back(version: CaptionVersion) -> Exchange:
     conflicts: list[str] = []
     with _told(), connection.cursor() as cursor:
         columns = _require(cursor)
-        by_stem, _, ambiguous = _matched(version, _rows(cursor, columns, lock=True))
+        by_stem, _, ambiguous = _matched(version, read_rows(cursor, columns, lock=True))
         bound = {each.stem: each.seen for each in LabReview.objects.filter(version=version)}
         for state in worked:
             row = by_stem.get(state.stem)
@@ -148,7 +142,7 @@ def write_back(version: CaptionVersion) -> Exchange:
                 fresh.append((state, row))
             else:
                 conflicts.append(str(row["filename"]))
-        _update(cursor, columns, fresh)
+        update_rows(cursor, columns, [(row, _ours(state, row, columns)) for state, row in fresh])
         _remember(version, [*same, *(row | _ours(state, row, columns) for state, row in fresh)], columns)
     missing = sorted(state.stem for state in worked if state.stem not in by_stem)
     return Exchange(done=len(fresh), same=len(same), unmatched=missing, ambiguous=ambiguous, conflicting=conflicts)
@@ -230,7 +224,7 @@ def _matched(version: CaptionVersion, rows: Sequence[Row]) -> tuple[dict[str, Ro
     stems = set(version.captions.values_list("stem", flat=True))
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[_stem(row["filename"])].append(row)
+        groups[stem_of(row["filename"])].append(row)
     unmatched = [str(row["filename"]) for stem, several in groups.items() if stem not in stems for row in several]
     ambiguous = [
         str(row["filename"])
@@ -242,27 +236,8 @@ def _matched(version: CaptionVersion, rows: Sequence[Row]) -> tuple[dict[str, Ro
     return alone, sorted(unmatched), sorted(ambiguous)
 
 
-def _stem(filename: str | None) -> str:
-    """The file's name without folder and without .png, .txt and the like."""
-    name = PurePosixPath((filename or "").replace("\\", "/")).name
-    base, dot, ending = name.rpartition(".")
-    return base if dot and ending.lower() in ("png", "txt", "jpg", "jpeg", "webp") else name
-
-
-def _columns(cursor: Any) -> Mapping[str, str]:
-    """The table's columns among those we know, with their types; empty where it is absent."""
-    cursor.execute(
-        """
-        SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
-        WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attname = ANY(%s)
-        """,
-        [TABLE, list(READ)],
-    )
-    return dict(cursor.fetchall())
-
-
 def _require(cursor: Any) -> Mapping[str, str]:
-    columns = _columns(cursor)
+    columns = columns_of(cursor)
     if "filename" not in columns:
         raise LabReviewError(
             f"This database has no table {TABLE} with a column filename: there is nothing to exchange."
@@ -270,38 +245,12 @@ def _require(cursor: Any) -> Mapping[str, str]:
     return columns
 
 
-def _rows(cursor: Any, columns: Mapping[str, str], *, like: str = "", lock: bool = False) -> list[Row]:
-    # The names come from READ and from PostgreSQL, never from a person.
-    wanted = ", ".join(f"{name}::text" if name in columns else f"NULL AS {name}" for name in READ)
-    where = "WHERE strpos(filename::text, %s) > 0" if like else ""
-    cursor.execute(
-        f"SELECT {wanted} FROM {TABLE} {where} ORDER BY filename {'FOR UPDATE' if lock else ''}",  # noqa: S608
-        [like] if like else [],
-    )
-    return [dict(zip(READ, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _update(cursor: Any, columns: Mapping[str, str], changes: Sequence[tuple[State, Row]]) -> None:
-    names = [name for name in WRITTEN if name in columns]
-    if not names or not changes:
-        return
-    values = [[row["filename"] for _, row in changes]]
-    values += [[_ours(state, row, columns)[name] for state, row in changes] for name in names]
-    sets = ", ".join(f"{name} = given.{name}::{columns[name]}" for name in names)
-    arrays = ", ".join(["%s::text[]"] * len(values))
-    cursor.execute(
-        f"UPDATE {TABLE} SET {sets} FROM unnest({arrays}) AS given (filename, {', '.join(names)}) "  # noqa: S608
-        f"WHERE {TABLE}.filename::text = given.filename",
-        values,
-    )
-
-
 def _remember(version: CaptionVersion, rows: Sequence[Row], columns: Iterable[str]) -> None:
     LabReview.objects.bulk_create(
         [
             LabReview(
                 version=version,
-                stem=_stem(row["filename"]),
+                stem=stem_of(row["filename"]),
                 filename=str(row["filename"]),
                 seen=_written(row, columns),
                 seen_at=timezone.now(),

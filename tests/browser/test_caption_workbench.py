@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from punklab import roles
-from runs.caption_edits import counts_of, state_of, states
+from runs.caption_states import counts_of, state_of, states
 from runs.models import Caption, CaptionEdit, CaptionVersion, TrainingImage
 from tests.factories import CAPTION, make_caption_version, make_user
 from tests.pixels.drawing import punk
@@ -59,7 +59,7 @@ def test_captions_are_edited_checked_kept_and_approved_by_keyboard(
     expect(text).to_be_focused()
     page.keyboard.press("Control+End")
     page.keyboard.type(", a hat and ")
-    expect(page.locator("#checked mark")).to_have_text("a hat and")
+    expect(page.locator("#checked mark", has_text="a hat and")).to_be_visible()
     expect(page.locator("#saved")).to_have_text("kept")
     assert aside(lambda: state_of(version, "lady_001").text) == f"{CAPTION}, a hat and "
 

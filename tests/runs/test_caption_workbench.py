@@ -9,8 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from runs import caption_edits
-from runs.caption_edits import StaleEditError, save, state_of, states
+from runs import caption_edits, caption_states
+from runs.caption_edits import StaleEditError, save
+from runs.caption_states import state_of, states
 from runs.models import Caption, CaptionBatch, CaptionEdit, CaptionFindings, CaptionOrigin, CaptionVersion
 from tests.factories import CAPTION, make_caption_version, make_user
 
@@ -41,7 +42,7 @@ def _do(client: Client, version: CaptionVersion, act: str, stem: str = FIRST, **
     return client.post(_page(version, stem), sent)
 
 
-def _state(version: CaptionVersion, stem: str = FIRST) -> caption_edits.State:
+def _state(version: CaptionVersion, stem: str = FIRST) -> caption_states.State:
     found = state_of(version, stem)
     assert found is not None
     return found
@@ -255,7 +256,7 @@ def test_pages_take_as_many_queries_for_ten_captions_as_for_two_hundred(operator
                 assert operator.get(address).status_code == 200
             taken.append(len(queries))
         with CaptureQueriesContext(connection) as queries:
-            everything = caption_edits.states(version)
+            everything = caption_states.states(version)
             changes = [
                 caption_edits.Change(stem=each.stem, number=each.number, before=each.text, after=each.text + " x")
                 for each in everything

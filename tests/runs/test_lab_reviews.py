@@ -13,7 +13,8 @@ from django.urls import reverse
 
 from punklab import roles
 from runs import lab_reviews
-from runs.caption_edits import save, state_of, undo_batch
+from runs.caption_edits import save, undo_batch
+from runs.caption_states import state_of
 from runs.models import CaptionBatch, CaptionEdit, CaptionVersion
 from tests.factories import CAPTION, make_caption_version, make_user
 
