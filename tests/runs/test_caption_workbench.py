@@ -240,7 +240,7 @@ def test_findings_are_kept_until_the_captions_change(operator, version) -> None:
     assert "no_lips" in findings[FIRST]
 
 
-def test_pages_take_as_many_queries_for_ten_captions_as_for_two_hundred(operator) -> None:
+def test_pages_take_as_many_queries_for_ten_captions_as_for_sixty(operator) -> None:
     def counts(n: int) -> list[int]:
         version = make_caption_version(f"of_{n}", pairs=n)
         by = make_user("operator")

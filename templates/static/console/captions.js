@@ -49,6 +49,7 @@ if (form) {
   let keeping = 0;
   let kept = text.value + "\0" + corrections.value;
   let busy = false;
+  let tried = false;
   let over = false; // the page is being left by a button: its own request says it all
 
   const send = (act, extra) => {
@@ -92,8 +93,11 @@ if (form) {
   });
   form.addEventListener("submit", (event) => {
     // A step that is on its way would make this one look stale: let it arrive first.
-    if (busy) {
+    const undoes = event.submitter && event.submitter.value === "undo" && text.value + "\0" + corrections.value !== kept;
+    if (busy || (undoes && !tried)) {
       event.preventDefault();
+      tried = undoes; // what was typed last becomes the step that is undone, so that it stays in the history
+      if (undoes) keep();
       const again = setInterval(() => { if (!busy) { clearInterval(again); event.submitter.click(); } }, 50);
       return;
     }
