@@ -18,8 +18,9 @@ from punklab import pictures
 from punklab.acts import ReadOnlyAdmin
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
 from runs.caption_checks import check
+from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
 from runs.captions import CaptionVersionError, load_pairs, runs_using
-from runs.models import Caption, CaptionBatch, CaptionEdit, CaptionOrigin, CaptionVersion, TrainingImage, TrainingRun
+from runs.models import Caption, CaptionVersion, TrainingImage, TrainingRun
 from runs.resources import CaptionVersionResource
 
 SHOWN_CAPTIONS = 12

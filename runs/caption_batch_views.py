@@ -18,12 +18,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from runs import lab_reviews
 from runs.caption_edits import Applied, CaptionEditError, Change, apply, listed, undo_batch
 from runs.caption_fixes import Search, SearchError, replaced, safe_fixes
+from runs.caption_models import CaptionBatch
 from runs.caption_revision import last_edit, make_version
 from runs.caption_states import states
 from runs.caption_text import diff as diff_of
 from runs.caption_views import VIEW, page_of, require_edit
 from runs.lab_reviews import LabReviewError
-from runs.models import Caption, CaptionBatch, CaptionVersion
+from runs.models import Caption, CaptionVersion
 
 _MOST_DIFFS = 100
 

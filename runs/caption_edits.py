@@ -12,9 +12,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from runs import caption_findings
+from runs.caption_models import CaptionBatch, CaptionEdit
 from runs.caption_pairs import MOST_CAPTION_BYTES
 from runs.caption_states import State, Status, state_of, states
-from runs.models import Caption, CaptionBatch, CaptionEdit, CaptionVersion
+from runs.models import Caption, CaptionVersion
 
 _SHOWN = 8
 

@@ -11,10 +11,11 @@ from typing import Any
 from django.conf import settings
 
 from runs.caption_checks import RULES, Finding, check, check_caption, has_codes
+from runs.caption_models import CaptionFindings
 from runs.caption_pairs import Pair, PairError, read_picture
 from runs.caption_words import count_words, mistyped, words_of
 from runs.captions import contents_of, load_pairs
-from runs.models import CaptionFindings, CaptionVersion, TrainingImage
+from runs.models import CaptionVersion, TrainingImage
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from django.db.models import Max
 
 from runs.caption_edits import CaptionEditError, StaleEditError
 from runs.caption_import import describe
+from runs.caption_models import CaptionEdit, CaptionOrigin
 from runs.caption_pairs import Pair
 from runs.caption_states import State, states
-from runs.models import Caption, CaptionEdit, CaptionOrigin, CaptionVersion
+from runs.models import Caption, CaptionVersion
 
 
 def last_edit(version: CaptionVersion) -> int:

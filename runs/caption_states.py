@@ -11,7 +11,8 @@ from typing import Any
 from runs import caption_findings
 from runs.caption_checks import Finding
 from runs.caption_findings import Known
-from runs.models import Caption, CaptionEdit, CaptionVersion
+from runs.caption_models import CaptionEdit
+from runs.models import Caption, CaptionVersion
 
 Status = CaptionEdit.Status
 

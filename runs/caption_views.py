@@ -21,13 +21,14 @@ from punklab.roles import role_for
 from runs import lab_reviews
 from runs.caption_edits import CaptionEditError, StaleEditError, save, undo
 from runs.caption_findings import Known, find_in, known_findings
+from runs.caption_models import CaptionEdit
 from runs.caption_pairs import PairError
 from runs.caption_palette import look
 from runs.caption_shown import Checked, Filter
 from runs.caption_states import State, counts_of, state_of, states
 from runs.caption_text import diff
 from runs.lab_reviews import LabReviewError
-from runs.models import Caption, CaptionEdit, CaptionVersion, TrainingImage
+from runs.models import Caption, CaptionVersion, TrainingImage
 
 VIEW, EDIT = "runs.view_captionversion", "runs.change_captionversion"
 PER_PAGE = 250

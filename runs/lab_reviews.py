@@ -19,9 +19,10 @@ from django.utils import timezone
 
 from punklab.adoption import exists
 from runs.caption_edits import CaptionEditError, Change, apply, clean_text, listed
+from runs.caption_models import CaptionEdit, LabReview
 from runs.caption_states import State, states
 from runs.lab_table import READ, TABLE, WRITTEN, Row, columns_of, read_rows, stem_of, update_rows
-from runs.models import CaptionEdit, CaptionVersion, LabReview
+from runs.models import CaptionVersion
 
 
 class LabReviewError(ValueError):

@@ -22,18 +22,8 @@ from deployment.models import Generation, Release, Verification
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import roles
-from runs.models import (
-    AdoptedPicture,
-    Caption,
-    CaptionBatch,
-    CaptionEdit,
-    CaptionOrigin,
-    CaptionVersion,
-    Checkpoint,
-    TrainingImage,
-    TrainingJob,
-    TrainingRun,
-)
+from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
+from runs.models import AdoptedPicture, Caption, CaptionVersion, Checkpoint, TrainingImage, TrainingJob, TrainingRun
 
 MOST_QUERIES = 12
 STATUSES = (Status.RENDERED, Status.QUEUED, Status.FAILED)

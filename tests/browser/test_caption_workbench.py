@@ -10,8 +10,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from punklab import roles
+from runs.caption_models import CaptionEdit
 from runs.caption_states import counts_of, state_of, states
-from runs.models import Caption, CaptionEdit, CaptionVersion, TrainingImage
+from runs.models import Caption, CaptionVersion, TrainingImage
 from tests.factories import CAPTION, make_caption_version, make_user
 from tests.pixels.drawing import punk
 

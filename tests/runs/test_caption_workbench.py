@@ -11,8 +11,9 @@ from django.urls import reverse
 
 from runs import caption_edits, caption_states
 from runs.caption_edits import StaleEditError, save
+from runs.caption_models import CaptionBatch, CaptionEdit, CaptionFindings, CaptionOrigin
 from runs.caption_states import state_of, states
-from runs.models import Caption, CaptionBatch, CaptionEdit, CaptionFindings, CaptionOrigin, CaptionVersion
+from runs.models import Caption, CaptionVersion
 from tests.factories import CAPTION, make_caption_version, make_user
 
 pytestmark = pytest.mark.django_db

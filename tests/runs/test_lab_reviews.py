@@ -14,8 +14,9 @@ from django.urls import reverse
 from punklab import roles
 from runs import lab_reviews
 from runs.caption_edits import save, undo_batch
+from runs.caption_models import CaptionBatch, CaptionEdit
 from runs.caption_states import state_of
-from runs.models import CaptionBatch, CaptionEdit, CaptionVersion
+from runs.models import CaptionVersion
 from tests.factories import CAPTION, make_caption_version, make_user
 
 pytestmark = pytest.mark.django_db
