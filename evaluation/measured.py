@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from evaluation import metrics
 from punklab.pixels.asked import PARTS
-from punklab.pixels.measures import LETTERS
+from punklab.pixels.outlines import Outline, outlines
 from punklab.pixels.report import copy_finding, findings
-
-# Parts whose outline helps the eye; the rest is what lies between.
-_OUTLINED = ("background", "hair", "skin", "eyes", "lips", "clothes", "facial_hair", "eyewear", "headwear", "jewellery")
-_SIDE = 24
-
-
-@dataclass(frozen=True)
-class Outline:
-    """A part's border as an SVG path on a square of 24 units."""
-
-    part: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -49,11 +36,7 @@ class Measured:
     @cached_property
     def outlines(self) -> list[Outline]:
         """The outline of each part that is there."""
-        rows = self.found.get("parts", "").splitlines()
-        if len(rows) != _SIDE:
-            return []
-        there = [part for part in _OUTLINED if any(LETTERS[part] in row for row in rows)]
-        return [Outline(part.replace("_", " "), "".join(_border(rows, LETTERS[part]))) for part in there]
+        return outlines(self.found.get("parts", "").splitlines())
 
     @property
     def defect_cells(self) -> list[tuple[int, int]]:
@@ -86,31 +69,6 @@ class Measured:
 def measured(measures: Any) -> Measured | None:
     """The measures of a picture to show; None where there are none of the present shape."""
     return Measured(measures) if metrics.is_current(measures) else None
-
-
-def _border(rows: list[str], letter: str) -> Iterator[str]:
-    """The edges between the letter's cells and others, as SVG path commands."""
-
-    def inside(row: int, column: int) -> bool:
-        return 0 <= row < _SIDE and 0 <= column < _SIDE and rows[row][column] == letter
-
-    for row in range(_SIDE + 1):
-        edges = [inside(row, column) != inside(row - 1, column) for column in range(_SIDE)]
-        yield from (f"M{first} {row}h{length}" for first, length in _runs(edges))
-    for column in range(_SIDE + 1):
-        edges = [inside(row, column) != inside(row, column - 1) for row in range(_SIDE)]
-        yield from (f"M{column} {first}v{length}" for first, length in _runs(edges))
-
-
-def _runs(edges: Iterable[bool]) -> Iterator[tuple[int, int]]:
-    """Where runs of True begin, and their lengths."""
-    start = None
-    for place, edge in enumerate([*edges, False]):
-        if edge and start is None:
-            start = place
-        elif not edge and start is not None:
-            yield start, place - start
-            start = None
 
 
 def _swatch(name: str, check: dict[str, Any]) -> Swatch:

@@ -18,6 +18,7 @@ from punklab import pictures
 from punklab.acts import ReadOnlyAdmin
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
 from runs.caption_checks import check
+from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
 from runs.captions import CaptionVersionError, load_pairs, runs_using
 from runs.models import Caption, CaptionVersion, TrainingImage, TrainingRun
 from runs.resources import CaptionVersionResource
@@ -154,6 +155,27 @@ class TrainingImageAdmin(ReadOnlyAdmin, admin.ModelAdmin[TrainingImage]):
     @admin.display(description="described as")
     def described_as(self, image: TrainingImage) -> str:
         return "\n\n".join(f"{each.version}: {each.text}" for each in image.captions.select_related("version"))
+
+
+@admin.register(CaptionEdit)
+class CaptionEditAdmin(ReadOnlyAdmin, admin.ModelAdmin[CaptionEdit]):
+    list_display = ("stem", "version", "number", "status", "by", "at", "batch")
+    list_select_related = ("version", "by", "batch")
+    list_per_page = 50
+    list_filter = ("status",)
+    search_fields = ("stem", "text", "version__version_name")
+
+
+@admin.register(CaptionBatch)
+class CaptionBatchAdmin(ReadOnlyAdmin, admin.ModelAdmin[CaptionBatch]):
+    list_display = ("words", "version", "by", "at", "undone_by", "undone_at")
+    list_select_related = ("version", "by", "undone_by")
+
+
+@admin.register(CaptionOrigin)
+class CaptionOriginAdmin(ReadOnlyAdmin, admin.ModelAdmin[CaptionOrigin]):
+    list_display = ("version", "source", "n_changed", "by", "at")
+    list_select_related = ("version", "source", "by")
 
 
 def training_picture(pk: int, words: str) -> SafeString:

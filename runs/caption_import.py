@@ -82,7 +82,7 @@ def import_captions(folder: Path, images: Path | None, name: str, *, replace: bo
             raise CaptionImportError(_refusal(version, done))
         new_images = _save_images(read.pairs)
         _save_captions(version, read.pairs, done)
-        _describe(version, folder, [one.pair for one in read.pairs])
+        describe(version, folder, [one.pair for one in read.pairs])
     return Imported(len(read.pairs), done.added, done.changed, done.removed, new_images)
 
 
@@ -157,7 +157,7 @@ def _save_captions(version: CaptionVersion, pairs: Sequence[FilePair], done: Imp
     )
 
 
-def _describe(version: CaptionVersion, folder: Path, pairs: Sequence[Pair]) -> None:
+def describe(version: CaptionVersion, folder: Path | None, pairs: Sequence[Pair]) -> None:
     """Fill the mirrored columns: what was counted always, what a person may have written only where nothing stands."""
     codes = has_codes(pairs)
     version.num_caption_files = len(pairs)
@@ -165,7 +165,7 @@ def _describe(version: CaptionVersion, folder: Path, pairs: Sequence[Pair]) -> N
     version.includes_accessories = any(phrase.worn for pair in pairs for phrase in phrases(pair.text))
     version.includes_jewelry = any(_JEWELRY.search(pair.text) for pair in pairs)
     version.sample_caption = pairs[0].text.strip()
-    version.directory_path = version.directory_path or str(folder.absolute())
+    version.directory_path = version.directory_path or (str(folder.absolute()) if folder else None)
     version.created_date = version.created_date or timezone.now().date()
     version.detail_level = version.detail_level or _detail_level(pairs, codes)
     version.format_description = version.format_description or _format_description(pairs, codes)

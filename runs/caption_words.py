@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from punklab.diffusion import tokens
 
@@ -27,9 +27,18 @@ def likely_typos(texts: Iterable[str]) -> dict[str, tuple[str, int]]:
     A word of its own in CLIP's vocabulary is no typo, and neither is another form of the common word. Neighbours are
     found through deletions, so the cost grows with the number of different words, not with its square.
     """
-    counts = Counter(word for text in texts for word in words_of(text) if len(word) >= SHORTEST - 1)
+    return mistyped(count_words(texts))
+
+
+def count_words(texts: Iterable[str]) -> Counter[str]:
+    """How often each word stands in the captions; the shortest are left out."""
+    return Counter(word for text in texts for word in words_of(text) if len(word) >= SHORTEST - 1)
+
+
+def mistyped(counts: Counter[str], among: Collection[str] | None = None) -> dict[str, tuple[str, int]]:
+    """The same from the counts, and of the words `among` alone where they are given."""
     common = {word: count for word, count in counts.items() if count >= AT_LEAST}
-    rare = [word for word in counts if len(word) >= SHORTEST]
+    rare = [word for word in (counts if among is None else among) if len(word) >= SHORTEST]
     if not common or not rare:
         return {}
     lengths = dict(zip(rare, tokens.count(rare), strict=True))

@@ -10,6 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+from django.contrib.postgres.aggregates import StringAgg
+from django.db.models import TextField, Value
+from django.db.models.functions import MD5, Concat
+
 from punklab.pixels.grid import enlarge
 from runs.caption_pairs import Pair, Picture, read_picture
 from runs.models import Caption, CaptionVersion, TrainingRun
@@ -51,6 +55,18 @@ def load_pairs(version: CaptionVersion) -> list[Pair]:
             f"{version.version_name}: its captions are not in this database; import them with import_captions"
         )
     return pairs
+
+
+def contents_of(version: CaptionVersion) -> str | None:
+    """A line for each pair that differs where its picture or text does; None for a version without captions."""
+    found: str | None = Caption.objects.filter(version=version).aggregate(
+        all=StringAgg(
+            Concat("stem", Value(":"), "image__sha256", Value(":"), MD5("text"), output_field=TextField()),
+            delimiter="\n",
+            order_by="stem",
+        )
+    )["all"]
+    return found
 
 
 def runs_using(version: CaptionVersion) -> list[str]:

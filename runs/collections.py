@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from hashlib import sha256
 
-from django.contrib.postgres.aggregates import StringAgg
-from django.db.models import TextField, Value
-from django.db.models.functions import MD5, Concat
-
 from punklab.pixels import collection
 from punklab.pixels.collection import Collection
-from runs.captions import CaptionVersionError, load_pairs
+from runs.captions import CaptionVersionError, contents_of, load_pairs
 from runs.models import Caption, CaptionCollection, CaptionVersion, TrainingRun
 
 _MOST_IN_MEMORY = 4
@@ -63,13 +59,7 @@ def newest_collection() -> Collection:
 
 def _digest(version: CaptionVersion) -> str | None:
     """A hash of all that is learned from; None for a version without captions."""
-    pairs = Caption.objects.filter(version=version).aggregate(
-        all=StringAgg(
-            Concat("stem", Value(":"), "image__sha256", Value(":"), MD5("text"), output_field=TextField()),
-            delimiter="\n",
-            order_by="stem",
-        )
-    )["all"]
+    pairs = contents_of(version)
     return sha256(f"{collection.FORMAT}\n{pairs}".encode()).hexdigest() if pairs else None
 
 

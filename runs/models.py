@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from punklab.fields import UTCTimestampField
+from runs import caption_models  # noqa: F401 - Django finds an app's models through this module
 
 
 class CaptionVersion(models.Model):

@@ -25,6 +25,7 @@ from evaluation.blind_models import BlindTest, Pair, Unblinding, Vote
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import roles
+from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
 from runs.models import AdoptedPicture, Caption, CaptionVersion, Checkpoint, TrainingImage, TrainingJob, TrainingRun
 
 MOST_QUERIES = 12
@@ -85,6 +86,20 @@ def _training(numbers: range, people: list[User]) -> None:
     Caption.objects.bulk_create(
         Caption(version=version, image=image, stem=f"lady_{i}", text="a lady")
         for i, version, image in zip(numbers, versions, images, strict=True)
+    )
+    batches = CaptionBatch.objects.bulk_create(
+        CaptionBatch(version=version, words="safe fixes", by=person)
+        for version, person in zip(versions, people, strict=True)
+    )
+    CaptionEdit.objects.bulk_create(
+        CaptionEdit(
+            version=batch.version, stem=f"lady_{i}", number=1, status="edited", text="a lad", batch=batch, by=batch.by
+        )
+        for i, batch in zip(numbers, batches, strict=True)
+    )
+    CaptionOrigin.objects.bulk_create(
+        CaptionOrigin(version=version, source=version, n_changed=1, by=person)
+        for version, person in zip(versions, people, strict=True)
     )
     TrainingJob.objects.bulk_create(
         TrainingJob(
