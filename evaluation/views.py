@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from evaluation import agreement, comparison, convergence, scoring, suggestions
+from evaluation import agreement, comparison, convergence, marks, scoring, suggestions
 from evaluation.gallery import render_picture
 from evaluation.models import EpochResult, PromptTestResult, TestRender
 from punklab import pictures
@@ -91,6 +91,7 @@ def measures(request: HttpRequest) -> HttpResponse:
         "most_epochs": agreement.MOST_EPOCHS,
         "fewest_epochs": agreement.FEWEST_EPOCHS,
         "fewest_to_fit": suggestions.FEWEST_EPOCHS,
+        "seen": marks.seen(),
         "fits": [(name, suggestions.fit_of(history, column)) for column, name in scoring.NAMES.items()],
         "opts": EpochResult._meta,
     }

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from deployment.models import Release
-from evaluation import drafts, scoring
+from evaluation import drafts, marks, scoring
 from evaluation.models import (
     EpochResult,
     PictureReview,
@@ -383,3 +383,19 @@ def test_the_measures_of_a_picture_come_as_a_piece_of_the_page(client, run, revi
     piece = client.get(reverse("evaluation:picture_measures", args=(result.render.pk,))).content.decode()
     assert '<table class="swatches">' in piece
     assert "<html" not in piece
+
+
+def test_peoples_marks_judge_the_measures(client, run, reviewer):
+    rows = list(make_epoch(run, 1, pictures=4).prompt_results.order_by("pk"))
+    stray = {"kind": "stray_cells", "cells": [[0, 0]], "text": "1 stray cell"}
+    for row, defects in zip(rows, ([stray], [stray], [], []), strict=True):
+        TestRender.objects.filter(result=row).update(measures={**MEASURES, "defects": defects, "accessories": []})
+    say(client, rows[0], marks={"stray": [[0, 0]]})
+    say(client, rows[1], passed=True)
+    say(client, rows[2], marks={"stray": [[1, 1]], "hat": [[2, 2]]})
+    found = marks.seen()
+    assert found.pictures == 3, "nobody looked at the fourth"
+    assert (found.kinds[0].people, found.kinds[0].measures, found.kinds[0].both) == (2, 2, 1)
+    assert (found.kinds[0].recall, found.kinds[2].recall, found.kinds[2].precision) == (0.5, 0.0, None)
+    page = client.get(reverse("evaluation:measures")).content.decode()
+    assert "Over 3 measured pictures" in page
