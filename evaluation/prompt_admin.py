@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
 from evaluation.gallery import picture_url, render_picture
-from evaluation.models import PromptTestResult, SuitePrompt, TestPrompt, TestRender
+from evaluation.models import PromptTestResult, SuitePrompt, SuiteRule, TestPrompt, TestRender
 from evaluation.resources import PromptTestResultResource, TestPromptResource
 from punklab.acts import ReadOnlyAdmin
 from punklab.badges import badge
@@ -58,6 +58,11 @@ class SuitePromptAdmin(admin.ModelAdmin[SuitePrompt]):
     list_select_related = ("test_prompt",)
     search_fields = ("test_prompt__prompt_name",)
     autocomplete_fields = ("test_prompt",)
+
+
+@admin.register(SuiteRule)
+class SuiteRuleAdmin(admin.ModelAdmin[SuiteRule]):
+    list_display = ("__str__", "minutes")
 
 
 class PromptTestResultForm(MirroredForm):

@@ -22,7 +22,7 @@ from django_q.signing import SignedPackage
 
 from deployment.models import Generation, Release, Verification
 from evaluation.blind_models import BlindTest, Pair, Unblinding, Vote
-from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestPrompt, TestRender
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, SuiteRule, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import roles
 from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
@@ -145,6 +145,8 @@ def _judging(numbers: range, people: list[User]) -> None:
     SuitePrompt.objects.bulk_create(
         SuitePrompt(test_prompt=prompt, position=1000 + i) for i, prompt in zip(numbers, prompts, strict=True)
     )
+    SuiteRule.objects.filter(kind="epochs", last_epoch=None).update(last_epoch=999)
+    SuiteRule.objects.bulk_create(SuiteRule(first_epoch=1000 + i, last_epoch=1000 + i, size="quick") for i in numbers)
     tested = PromptTestResult.objects.bulk_create(
         PromptTestResult(epoch_result=result, test_prompt=prompt, image_path="/far/away.png", passed=True)
         for result, prompt in zip(results, prompts, strict=True)

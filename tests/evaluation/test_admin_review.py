@@ -236,7 +236,7 @@ def test_queue_tests_says_what_it_would_draw_and_draws_nothing_before_it_is_conf
     )
     page = client.get(address).content.decode()
     assert "quick: 1 picture, about" in page
-    assert "full: 6 pictures, about" in page
+    assert "full: 51 pictures, about" in page
     assert not TestRender.objects.exists()
     answer = client.post(address, {"size": "quick"}, follow=True)
     assert "1 test picture is queued." in answer.content.decode()
