@@ -12,14 +12,15 @@ from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
 from evaluation import blind_admin as blind_admin  # registers its lists
-from evaluation import convergence, picture_reviews, voices
+from evaluation import convergence, criteria, picture_reviews, voices
 from evaluation import epochs as epochs_measured
-from evaluation.epoch_acts import CANCEL_RUN, QUEUE_EPOCH, QUEUE_RUN, REPEAT_EPOCH
+from evaluation.epoch_acts import QUEUE_EPOCH, REPEAT_EPOCH
 from evaluation.forms import ScoreForm
 from evaluation.gallery import card_of, cards_of
 from evaluation.models import EpochResult, EpochResultQuerySet, PictureReview, PromptTestResult, ScoreEntry
 from evaluation.prompt_admin import render_thumbnail
 from evaluation.resources import EpochResultResource
+from evaluation.run_acts import EVALUATED_RUN_ACTS
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.history import Event
@@ -36,7 +37,8 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
     """The run's page with its epochs; `runs` knows nothing of them."""
 
     change_form_template = "admin/evaluation/trainingrun_change_form.html"
-    acts = (*TrainingRunAdmin.acts, QUEUE_RUN, CANCEL_RUN)
+    acts = EVALUATED_RUN_ACTS
+    criterion_measures = criteria.CHOICES
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

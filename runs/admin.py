@@ -16,9 +16,10 @@ from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
 from runs import caption_admin  # noqa: F401 - registers its pages; Django looks into this module only
-from runs.models import AdoptedPicture, Checkpoint, TrainingJob, TrainingRun
+from runs.models import AdoptedPicture, Checkpoint, LossPoint, RunPlan, TrainingJob, TrainingRun
 from runs.resources import TrainingRunResource
-from runs.run_acts import RUN_ACTS, create_run_view
+from runs.run_acts import RUN_ACTS
+from runs.run_creation import create_run_view
 
 
 class TrainingRunForm(MirroredForm):
@@ -35,6 +36,7 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     resource_classes = (TrainingRunResource,)
     change_form_template = "admin/runs/trainingrun_change_form.html"
     acts: Sequence[Act] = RUN_ACTS
+    criterion_measures: Sequence[tuple[str, str]] = ()  # key and label of what a plan's criterion may ask for
     list_display = (
         "run_name",
         "status_badge",
@@ -115,7 +117,7 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return create_run_view(self, request)
+        return create_run_view(self, request, self.criterion_measures)
 
     def get_readonly_fields(self, request: HttpRequest, obj: TrainingRun | None = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -137,6 +139,22 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     @admin.display(description="verdict", ordering="overall_verdict")
     def verdict_badge(self, run: TrainingRun) -> SafeString | str:
         return badge(run.overall_verdict)
+
+
+@admin.register(RunPlan)
+class RunPlanAdmin(ReadOnlyAdmin, admin.ModelAdmin[RunPlan]):
+    list_display = ("run", "parent", "hypothesis", "is_met", "outcome", "by", "created_at")
+    list_select_related = ("run", "parent", "by")
+    list_filter = ("is_met",)
+    search_fields = ("run__run_name", "parent__run_name", "hypothesis")
+    date_hierarchy = "created_at"
+
+
+@admin.register(LossPoint)
+class LossPointAdmin(ReadOnlyAdmin, admin.ModelAdmin[LossPoint]):
+    list_display = ("job", "step", "epoch", "loss")
+    list_select_related = ("job__run",)
+    search_fields = ("job__run__run_name",)
 
 
 @admin.register(TrainingJob)

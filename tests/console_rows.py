@@ -26,7 +26,17 @@ from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePr
 from evaluation.renderjob import Status
 from punklab import roles
 from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
-from runs.models import AdoptedPicture, Caption, CaptionVersion, Checkpoint, TrainingImage, TrainingJob, TrainingRun
+from runs.models import (
+    AdoptedPicture,
+    Caption,
+    CaptionVersion,
+    Checkpoint,
+    LossPoint,
+    RunPlan,
+    TrainingImage,
+    TrainingJob,
+    TrainingRun,
+)
 
 MOST_QUERIES = 12
 STATUSES = (Status.RENDERED, Status.QUEUED, Status.FAILED)
@@ -101,12 +111,17 @@ def _training(numbers: range, people: list[User]) -> None:
         CaptionOrigin(version=version, source=version, n_changed=1, by=person)
         for version, person in zip(versions, people, strict=True)
     )
-    TrainingJob.objects.bulk_create(
+    RunPlan.objects.bulk_create(
+        RunPlan(run=run, parent=runs[0], hypothesis="simpler", by=person)
+        for run, person in zip(runs, people, strict=True)
+    )
+    jobs = TrainingJob.objects.bulk_create(
         TrainingJob(
             run=run, by=person, status="finished", config="", folder=f"training/{run.pk}", total_steps=10, step=5
         )
         for run, person in zip(runs, people, strict=True)
     )
+    LossPoint.objects.bulk_create(LossPoint(job=job, step=5, epoch=1, loss=0.1) for job in jobs)
     Checkpoint.objects.bulk_create(
         Checkpoint(
             run=run,

@@ -131,6 +131,7 @@ def test_what_is_pulled_is_scheduled_each_minute_on_the_cluster_for_the_rest(db)
         ("evaluation.tasks.sweep", 1, settings.REST_CLUSTER),
         ("evaluation.progressive.queue_untested", 1, settings.REST_CLUSTER),
         ("evaluation.scoring.score_unattended", 1, settings.REST_CLUSTER),
+        ("evaluation.criteria.check", 1, settings.REST_CLUSTER),
     }
 
 
