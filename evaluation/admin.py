@@ -14,20 +14,27 @@ from import_export.admin import ImportExportModelAdmin
 from evaluation import blind_admin as blind_admin  # registers its lists
 from evaluation import convergence, criteria, picture_reviews, voices
 from evaluation import epochs as epochs_measured
+from evaluation.checklists import Checklist, checklists
 from evaluation.epoch_acts import QUEUE_EPOCH, REPEAT_EPOCH
 from evaluation.forms import ScoreForm
-from evaluation.gallery import card_of, cards_of
-from evaluation.models import EpochResult, EpochResultQuerySet, PictureReview, PromptTestResult, ScoreEntry
+from evaluation.gallery import Card, card_of, cards_of
+from evaluation.models import EpochResult, EpochResultQuerySet, PictureReview, PromptTestResult, ScoreEntry, SuiteRule
+from evaluation.progressive import Choice, choices_for
 from evaluation.prompt_admin import render_thumbnail
 from evaluation.resources import EpochResultResource
 from evaluation.run_acts import EVALUATED_RUN_ACTS
+from evaluation.run_difference import difference_of
+from evaluation.suite import SuiteError
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.history import Event
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
-from punklab.roles import SCORE
+from punklab.roles import SCORE, TRAIN
+from runs import run_facts
 from runs.admin import TrainingRunAdmin
-from runs.models import TrainingRun
+from runs.models import RunPlan, TrainingRun
+
+MOST_OTHERS = 500  # runs to choose from, the latest
 
 admin.site.unregister(TrainingRun)
 
@@ -52,15 +59,55 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
             for card in cards:
                 if card.result is not None and isinstance(epochs, ActsAdmin):
                     card.acts = epochs.offers(request, card.result)
+            trend = convergence.for_run(run)
+            plan, captions = run_facts.plan_of(run), run_facts.captions_of(run)
+            other = self._other(request, plan)
             facts = {
+                "checklists": self.checklists(
+                    run, cards, captions, trend.best_epoch, may_close=request.user.has_perm(TRAIN)
+                ),
+                "suites": _suites(cards),
+                "plan": plan,
+                "captions": captions,
+                "criterion": criteria.sentence(plan) if plan and plan.measure else "",
+                "other_runs": TrainingRun.objects.exclude(pk=run.pk).values_list("pk", "run_name")[:MOST_OTHERS],
+                "difference": difference_of(run, other) if other and other.pk != run.pk else None,
                 "cards": [
                     (card, _score_form(card.result, request.user) if card.result and may_score else None)
                     for card in cards
                 ],
-                "trend": convergence.for_run(run),
+                "trend": trend,
                 "traits": epochs_measured.trait_matrix(run),
             }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
+
+    def checklists(
+        self,
+        run: TrainingRun,
+        cards: Sequence[Card],
+        captions: run_facts.Captions,
+        best: int | None,
+        *,
+        may_close: bool,
+    ) -> list[Checklist]:
+        """The run's checklists; `deployment` adds what follows."""
+        return checklists(run, cards, captions, best, may_close=may_close)
+
+    def _other(self, request: HttpRequest, plan: RunPlan | None) -> TrainingRun | None:
+        """The run to set beside: the one asked for, else the parent."""
+        asked = request.GET.get("against", "")
+        if asked.isdecimal() and len(asked) < 10:
+            return TrainingRun.objects.filter(pk=asked).first()
+        return plan.parent if plan else None
+
+
+def _suites(cards: Sequence[Card]) -> list[tuple[SuiteRule, Choice]]:
+    """What the rules give the run's epochs on this machine; nothing where none can be drawn."""
+    checkpoint = next((card.checkpoint for card in cards if card.checkpoint), None)
+    try:
+        return choices_for(checkpoint) if checkpoint else []
+    except SuiteError:
+        return []
 
 
 def _score_form(result: EpochResult, reviewer: Any) -> ScoreForm:

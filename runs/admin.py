@@ -15,8 +15,12 @@ from import_export.admin import ImportExportModelAdmin
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
-from runs import caption_admin  # noqa: F401 - registers its pages; Django looks into this module only
+from runs import (
+    caption_admin,  # noqa: F401 - registers its pages; Django looks into this module only
+    run_facts,
+)
 from runs.models import AdoptedPicture, Checkpoint, LossPoint, RunPlan, TrainingJob, TrainingRun
+from runs.parameters import lines_of
 from runs.resources import TrainingRunResource
 from runs.run_acts import RUN_ACTS
 from runs.run_creation import create_run_view
@@ -129,7 +133,17 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     ) -> HttpResponse:
         run = self.get_object(request, object_id)
         jobs = list(run.jobs.select_related("by")[:5]) if run is not None else []
-        facts = {"jobs": jobs, "is_working": any(job.status not in TrainingJob.FINAL for job in jobs)}
+        facts: dict[str, Any] = {"jobs": jobs, "is_working": any(job.status not in TrainingJob.FINAL for job in jobs)}
+        given = extra_context or {}
+        if run is not None:
+            facts |= {
+                "plan": given["plan"] if "plan" in given else run_facts.plan_of(run),
+                "captions": given["captions"] if "captions" in given else run_facts.captions_of(run),
+                "curve": run_facts.curve_of(run),
+                "cost": run_facts.cost_of(run),
+                "copies": run.copies.select_related("run")[:20],
+                "parameters": lines_of(run),
+            }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
     @admin.display(description="status", ordering="status")
