@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from import_export.admin import ImportExportModelAdmin
 
 from evaluation import blind_admin as blind_admin  # registers its lists
 from evaluation import convergence, criteria, picture_reviews, voices
@@ -29,6 +28,7 @@ from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.history import Event
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
+from punklab.mirrored_imports import MirroredFilesAdmin
 from punklab.roles import SCORE, TRAIN
 from runs import run_facts
 from runs.admin import TrainingRunAdmin
@@ -147,7 +147,7 @@ class EpochResultForm(MirroredForm):
 
 
 @admin.register(EpochResult)
-class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
+class EpochResultAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
     form = EpochResultForm
     resource_classes = (EpochResultResource,)
     import_export_change_list_template = "admin/evaluation/epochresult_change_list.html"

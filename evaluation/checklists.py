@@ -83,7 +83,7 @@ def _config(run: TrainingRun) -> Item:
 
 def _per_epoch(run: TrainingRun, cards: Sequence[Card]) -> list[Item]:
     there = {card.epoch: card for card in cards}
-    epochs = sorted({*there, *range(1, min(run.epochs, 1000) + 1)})
+    epochs = _expected(run, cards)
 
     def item(text: str, is_done: Callable[[Card], bool]) -> Item:
         missing = [epoch for epoch in epochs if epoch not in there or not is_done(there[epoch])]
@@ -106,10 +106,16 @@ def _after(run: TrainingRun, cards: Sequence[Card], best: int | None, *, may_clo
     close = (("close the run", page),) if may_close and not is_closed else ()
     compare = (("compare", reverse("evaluation:compare", args=(run.pk,))),)
     unscored = [(f"epoch {card.epoch}", f"#epoch-{card.epoch}") for card in cards if not _is_scored(card)]
+    n_missing = len(_expected(run, cards)) - len(cards)
     chosen = run.best_epoch if run.best_epoch is not None else best
     ready = (("its epoch", f"#epoch-{chosen}"),) if chosen is not None else ()
     return [
-        Item(text="All epochs evaluated", done=bool(cards) and not unscored, links=unscored[:12]),
+        Item(
+            text="All epochs evaluated",
+            done=bool(cards) and not unscored and not n_missing,
+            detail=f"{n_missing} still to come" if n_missing else "",
+            links=unscored[:12],
+        ),
         Item(
             text="Best epoch identified",
             done=chosen is not None,
@@ -126,6 +132,12 @@ def _after(run: TrainingRun, cards: Sequence[Card], best: int | None, *, may_clo
         Item(text="Run marked complete", done=is_closed and run.status != "in_progress", links=close),
         Item(text="Learnings documented", done=bool((run.key_findings or "").strip()), links=close),
     ]
+
+
+def _expected(run: TrainingRun, cards: Sequence[Card]) -> list[int]:
+    """The epochs that there are, and those that are to come while the run is in progress."""
+    to_come = range(1, min(run.epochs, 1000) + 1) if run.status == "in_progress" else ()
+    return sorted({*(card.epoch for card in cards), *to_come})
 
 
 def _is_scored(card: Card) -> bool:

@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from import_export.admin import ImportExportModelAdmin
 
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
+from punklab.mirrored_imports import MirroredFilesAdmin
 from runs import (
     caption_admin,  # noqa: F401 - registers its pages; Django looks into this module only
     run_facts,
@@ -35,7 +35,7 @@ class TrainingRunForm(MirroredForm):
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
+class TrainingRunAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
     form = TrainingRunForm
     resource_classes = (TrainingRunResource,)
     change_form_template = "admin/runs/trainingrun_change_form.html"

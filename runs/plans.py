@@ -121,7 +121,7 @@ def with_changes(config_text: str, changes: str) -> str:
 
 def config_like(run: TrainingRun) -> str:
     """The config of a run, to begin another with; what every config needs is put in where its row does not say."""
-    return write_config(NEEDED | parameters_for(run))
+    return write_config(NEEDED | {key: value for key, value in parameters_for(run).items() if key not in NAMES})
 
 
 def parameters_for(run: TrainingRun) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from django.conf import settings
@@ -40,7 +41,7 @@ def create_run_view(
         if parent
         else CreateRunForm(given, measures=measures)
     )
-    near: Sequence[Near] = nearest(parent) if parent else []
+    near: Sequence[Near] = nearest(_draft(parent)) if parent else []
     changes: dict[str, Any] | None = None
     if request.method == "POST" and form.is_valid():
         assert isinstance(request.user, User)
@@ -71,6 +72,13 @@ def create_run_view(
         "back": reverse("admin:runs_trainingrun_changelist"),
     }
     return TemplateResponse(request, "admin/runs/create_run.html", context)
+
+
+def _draft(parent: TrainingRun) -> TrainingRun:
+    """A row like the parent's, not saved: the parent itself is the nearest past run of its copies."""
+    draft = copy(parent)
+    draft.pk = None
+    return draft
 
 
 def _like(parent: TrainingRun) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def test_of_a_row_of_the_lab_s_only_what_it_says_is_compared(captions):
     run = create_run("new", captions=captions, config_text=CONFIG)
     assert changes_between(past, run) == {"network_dim": [32, 4]}
     assert "caption_extension" in config_like(past)
+    assert "output_name" not in config_like(run), "a copy's files have a name of their own"
 
 
 def test_several_changes_need_a_reason_and_nothing_is_made_without_it(parent, captions):
@@ -151,8 +152,11 @@ def test_the_page_shows_the_parent_refuses_and_creates(client, parent, captions)
     ended("success", "an old one", quality_score=9, key_findings="Dim 4 suffices.")
     client.force_login(make_user("operator"))
     address = f"{reverse(ADD)}?like={parent.pk}"
+    ended("failure", "far", network_dim=64)
+    TrainingRun.objects.filter(pk=parent.pk).update(overall_verdict="failure", key_findings="Its own findings.")
     page = unescape(client.get(address).content.decode())
     assert "Create a run like the parent" in page
+    assert "Its own findings." in page
     assert "Dim 4 suffices." in page
     assert '<th scope="row">network_dim</th><td>4</td>' in page
     sent = {"name": "typed", "captions": captions.pk, "config_text": config_like(parent), "changes": "network_dim = 2"}
