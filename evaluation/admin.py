@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
@@ -23,6 +24,7 @@ from evaluation.prompt_admin import render_thumbnail
 from evaluation.resources import EpochResultResource
 from evaluation.run_acts import EVALUATED_RUN_ACTS
 from evaluation.run_difference import difference_of
+from evaluation.standing import ACTIONS, AVERAGE, N_SCORED, action_for
 from evaluation.suite import SuiteError
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
@@ -39,12 +41,40 @@ MOST_OTHERS = 500  # runs to choose from, the latest
 admin.site.unregister(TrainingRun)
 
 
+class WhatToDo(admin.SimpleListFilter):
+    title = "what to do"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(action.replace(" ", "-"), action) for _, action in ACTIONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[TrainingRun]) -> QuerySet[TrainingRun]:
+        below: float | None = None
+        scored = queryset.annotate(people_average=AVERAGE)
+        for threshold, action in ACTIONS:
+            if action.replace(" ", "-") == self.value():
+                found = scored.filter(people_average__gte=threshold)
+                return found if below is None else found.filter(people_average__lt=below)
+            below = threshold
+        return queryset
+
+
 @admin.register(TrainingRun)
 class EvaluatedRunAdmin(TrainingRunAdmin):
     """The run's page with its epochs; `runs` knows nothing of them."""
 
     change_form_template = "admin/evaluation/trainingrun_change_form.html"
     acts = EVALUATED_RUN_ACTS
+    list_display: tuple[Any, ...] = (
+        "run_name",
+        "status_badge",
+        "verdict_badge",
+        "best_average",
+        "what_to_do",
+        "epochs_scored",
+        *TrainingRunAdmin.list_display[3:],
+    )
+    list_filter: ClassVar[Any] = (WhatToDo, *TrainingRunAdmin.list_filter)
     criterion_measures = criteria.CHOICES
 
     def change_view(
@@ -80,6 +110,23 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
                 "traits": epochs_measured.trait_matrix(run),
             }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingRun]:
+        return super().get_queryset(request).annotate(people_average=AVERAGE, n_scored=N_SCORED)
+
+    @admin.display(description="best average", ordering=Coalesce("people_average", Value(-1.0)))
+    def best_average(self, run: TrainingRun) -> str:
+        average: float | None = run.people_average  # type: ignore[attr-defined]
+        return "–" if average is None else f"{average:.1f}"
+
+    @admin.display(description="what to do", ordering=Coalesce("people_average", Value(-1.0)))
+    def what_to_do(self, run: TrainingRun) -> str:
+        return action_for(run.people_average)  # type: ignore[attr-defined]
+
+    @admin.display(description="epochs scored", ordering="n_scored")
+    def epochs_scored(self, run: TrainingRun) -> int:
+        n: int = run.n_scored  # type: ignore[attr-defined]
+        return n
 
     def checklists(
         self,

@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db.models import Count, F, FloatField, IntegerField, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
+
 from evaluation.models import EpochResult
 from runs.models import TrainingRun
 
-# The lab's thresholds for the average of a run's best epoch.
-DEPLOY, CONSIDER, ADJUST = 9.0, 7.0, 5.0
+_SCORED = (
+    EpochResult.objects.scored()
+    .filter(training_run=OuterRef("pk"))
+    .exclude(pk__in=EpochResult.objects.machine_scored().values("pk"))
+    .order_by()
+)
+# Of a query of runs: the average of the epoch that people scored best, and how many epochs they scored
+AVERAGE = Subquery(
+    _SCORED.annotate(average_score=sum((F(name) for name in EpochResult.SCORES), Value(0.0)) / 3.0)
+    .order_by("-average_score")
+    .values("average_score")[:1],
+    output_field=FloatField(),
+)
+N_SCORED = Coalesce(
+    Subquery(_SCORED.values("training_run").annotate(n=Count("pk")).values("n"), output_field=IntegerField()), 0
+)
+# The lab's thresholds for the average of a run's best epoch, the highest first
+ACTIONS = ((9.0, "deploy"), (7.0, "consider deploying"), (5.0, "train on or adjust"), (0.0, "stop and analyse"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +64,7 @@ def action_for(average: float | None) -> str:
     """What the lab does with a run whose best epoch has this average; empty before people scored one."""
     if average is None:
         return ""
-    if average >= DEPLOY:
-        return "deploy"
-    if average >= CONSIDER:
-        return "consider deploying"
-    if average >= ADJUST:
-        return "train on or adjust"
-    return "stop and analyse"
+    return next(action for threshold, action in ACTIONS if average >= threshold)
 
 
 def _standing(rows: list[EpochResult]) -> Standing:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
@@ -19,11 +22,14 @@ from runs import (
     caption_admin,  # noqa: F401 - registers its pages; Django looks into this module only
     run_facts,
 )
-from runs.models import AdoptedPicture, Checkpoint, LossPoint, RunPlan, TrainingJob, TrainingRun
+from runs.models import AdoptedPicture, Checkpoint, LossPoint, RunPlan, SavedFilter, TrainingJob, TrainingRun
 from runs.parameters import lines_of
 from runs.resources import TrainingRunResource
 from runs.run_acts import RUN_ACTS
 from runs.run_creation import create_run_view
+from runs.run_facts import HOURS
+from runs.run_list import SavedFiltersAdmin
+from runs.saved_filters import filters_for
 
 
 class TrainingRunForm(MirroredForm):
@@ -35,13 +41,14 @@ class TrainingRunForm(MirroredForm):
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
+class TrainingRunAdmin(SavedFiltersAdmin, ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
     form = TrainingRunForm
     resource_classes = (TrainingRunResource,)
     change_form_template = "admin/runs/trainingrun_change_form.html"
+    import_export_change_list_template = "admin/runs/trainingrun_change_list.html"
     acts: Sequence[Act] = RUN_ACTS
     criterion_measures: Sequence[tuple[str, str]] = ()  # key and label of what a plan's criterion may ask for
-    list_display = (
+    list_display: tuple[Any, ...] = (
         "run_name",
         "status_badge",
         "verdict_badge",
@@ -50,14 +57,27 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
         "production_ready",
         "caption_version",
         "network_dim",
+        "network_alpha",
+        "learning_rate",
+        "max_train_epochs",
+        "hours",
+        "gpu_type",
         "run_date",
     )
-    list_filter = (
+    list_filter: ClassVar[Any] = (
         ("status", admin.AllValuesFieldListFilter),
         ("overall_verdict", admin.AllValuesFieldListFilter),
         "production_ready",
     )
-    search_fields = ("run_name", "caption_version", "base_model", "key_findings", "notes")
+    search_fields = (
+        "run_name",
+        "caption_version",
+        "base_model",
+        "key_findings",
+        "comparison_notes",
+        "notes",
+        "plan__hypothesis",
+    )
     date_hierarchy = "run_date"
     # Written by acts and machines: together, or not at all.
     readonly_fields = (
@@ -146,6 +166,15 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
             }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingRun]:
+        found: QuerySet[TrainingRun] = super().get_queryset(request).annotate(cost_hours=HOURS)
+        return found
+
+    @admin.display(description="hours", ordering=Coalesce("cost_hours", Value(-1.0)))
+    def hours(self, run: TrainingRun) -> str:
+        hours: float | None = run.cost_hours  # type: ignore[attr-defined]
+        return "–" if hours is None else f"{hours:.2f}"
+
     @admin.display(description="status", ordering="status")
     def status_badge(self, run: TrainingRun) -> SafeString | str:
         return badge(run.status)
@@ -162,6 +191,16 @@ class RunPlanAdmin(ReadOnlyAdmin, admin.ModelAdmin[RunPlan]):
     list_filter = ("is_met",)
     search_fields = ("run__run_name", "parent__run_name", "hypothesis")
     date_hierarchy = "created_at"
+
+
+@admin.register(SavedFilter)
+class SavedFilterAdmin(ReadOnlyAdmin, admin.ModelAdmin[SavedFilter]):
+    list_display = ("name", "query", "is_shared", "by", "created_at")
+    list_select_related = ("by",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SavedFilter]:
+        assert isinstance(request.user, User)
+        return filters_for(request.user)
 
 
 @admin.register(LossPoint)

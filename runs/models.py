@@ -437,3 +437,27 @@ class AdoptedPicture(models.Model):
     @property
     def path(self) -> Path:
         return Path(settings.STORAGE_DIR) / self.file
+
+
+class SavedFilter(models.Model):
+    """A search, filter and order of the list of runs under a name; its maker's own, or shared with everybody."""
+
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=1000, blank=True, help_text="the list's own query string")
+    is_shared = models.BooleanField(default=False)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "punklab_saved_filter"
+        ordering = ("name", "id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=("by", "name"),
+                name="punklab_saved_filter_once",
+                violation_error_message="You have a filter of that name already: delete it first, or choose another name.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

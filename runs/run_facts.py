@@ -11,6 +11,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db.models import F, FloatField, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce, Extract
 from django.utils import timezone
 
 from runs.caption_checks import check
@@ -18,6 +20,15 @@ from runs.caption_pairs import PairError
 from runs.captions import CaptionVersionError, load_pairs
 from runs.models import CaptionVersion, LossPoint, RunPlan, TrainingJob, TrainingRun
 
+_JOB_SECONDS = (
+    TrainingJob.objects.filter(run=OuterRef("pk"), started_at__isnull=False, ended_at__isnull=False)
+    .order_by()
+    .values("run")
+    .annotate(seconds=Sum(Extract(F("ended_at") - F("started_at"), "epoch"), output_field=FloatField()))
+    .values("seconds")
+)
+# Of a query of runs: the hours of the jobs that ended here, else those that the row names
+HOURS = Coalesce(Subquery(_JOB_SECONDS) / 3600.0, F("training_duration_hours"), output_field=FloatField())
 ENOUGH_DISK = 500 * 10**6  # bytes for ten epochs and a state, the lab's own rule
 _WIDTH, _HEIGHT = 1000, 100
 

@@ -33,6 +33,7 @@ from runs.models import (
     Checkpoint,
     LossPoint,
     RunPlan,
+    SavedFilter,
     TrainingImage,
     TrainingJob,
     TrainingRun,
@@ -114,6 +115,9 @@ def _training(numbers: range, people: list[User]) -> None:
     RunPlan.objects.bulk_create(
         RunPlan(run=run, parent=runs[0], hypothesis="simpler", by=person)
         for run, person in zip(runs, people, strict=True)
+    )
+    SavedFilter.objects.bulk_create(
+        SavedFilter(name=f"filter-{i}", is_shared=True, by=person) for i, person in zip(numbers, people, strict=True)
     )
     jobs = TrainingJob.objects.bulk_create(
         TrainingJob(
