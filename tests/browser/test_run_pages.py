@@ -6,13 +6,13 @@ import pytest
 from playwright.sync_api import expect
 
 from runs.training import create_run
-from tests.browser.test_console import log_in, person  # noqa: F401 - log_in is a fixture
+from tests.browser.conftest import person
 from tests.factories import CONFIG, make_caption_version, make_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def test_a_run_is_copied_after_a_look_at_the_past_and_found_again_by_a_kept_search(log_in):  # noqa: F811
+def test_a_run_is_copied_after_a_look_at_the_past_and_found_again_by_a_kept_search(log_in):
     captions = make_caption_version("captions_v1")
     create_run("parent", captions=captions, config_text=CONFIG)
     make_run(run_name="past", overall_verdict="partial", key_findings="Dim 4 suffices.", status="completed")
