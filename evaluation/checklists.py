@@ -104,7 +104,7 @@ def _after(run: TrainingRun, cards: Sequence[Card], best: int | None, *, may_clo
     is_closed = run.overall_verdict in ENDED
     page = reverse("admin:runs_trainingrun_act", args=(run.pk, "close"))
     close = (("close the run", page),) if may_close and not is_closed else ()
-    compare = (("compare", reverse("evaluation:compare", args=(run.pk,))),)
+    compare = (("side by side", reverse("evaluation:compare", args=(run.pk,))),)
     unscored = [(f"epoch {card.epoch}", f"#epoch-{card.epoch}") for card in cards if not _is_scored(card)]
     n_missing = len(_expected(run, cards)) - len(cards)
     chosen = run.best_epoch if run.best_epoch is not None else best

@@ -111,6 +111,8 @@ def test_the_best_suggested_epoch_gets_the_whole_suite_once_and_its_base_too(run
     for epoch, score in ((1, 5), (2, 6), (3, 8)):
         scored(run, epoch, score)
     assert progressive.queue_untested() == N_FULL - 3, "people know better"
+    suite.cancel(run.checkpoints.get(epoch=3))
+    assert progressive.queue_untested() == 0, "and what they cancelled stays cancelled"
 
 
 def test_one_lucky_picture_makes_no_epoch_the_best(run):
