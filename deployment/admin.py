@@ -11,14 +11,26 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from deployment.models import Generation, Release, Verification
+from deployment.production import production_checklist
 from deployment.release_acts import COMPARE_LIVE, PROMOTE_EPOCH, VERIFY
-from evaluation.admin import EpochResultAdmin
+from evaluation.admin import EpochResultAdmin, EvaluatedRunAdmin
+from evaluation.checklists import Checklist
 from evaluation.models import EpochResult
 from evaluation.renderjob import Status
 from punklab.acts import ReadOnlyAdmin
 from punklab.badges import badge
+from runs.models import TrainingRun
 
 admin.site.unregister(EpochResult)
+admin.site.unregister(TrainingRun)
+
+
+@admin.register(TrainingRun)
+class ReleasedRunAdmin(EvaluatedRunAdmin):
+    """The run's page with what a release asks for; `evaluation` knows nothing of releases."""
+
+    def checklists(self, run: TrainingRun, *args: Any, **kwargs: Any) -> list[Checklist]:
+        return [*super().checklists(run, *args, **kwargs), production_checklist(run)]
 
 
 @admin.register(EpochResult)

@@ -68,8 +68,10 @@ def compare(run: TrainingRun, epochs: Sequence[int] | None = None, others: Seque
 
 
 def _renders(checkpoints: Sequence[Checkpoint]) -> list[TestRender]:
-    """The checkpoints' test renders with the suite's seeds, the latest last."""
-    renders = TestRender.objects.filter(checkpoint__in=checkpoints, is_repeat=False).exclude(status=Status.CANCELLED)
+    """The checkpoints' test renders with the first of the suite's seeds, the latest last."""
+    renders = TestRender.objects.filter(
+        checkpoint__in=checkpoints, is_repeat=False, priority__lt=TestRender.LATER_SEEDS
+    ).exclude(status=Status.CANCELLED)
     return list(renders.select_related("test_prompt").order_by("queued_at", "pk"))
 
 

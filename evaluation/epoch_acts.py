@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
-from evaluation import suite
+from evaluation import progressive, suite
 from evaluation.forms import SuiteForm
 from evaluation.models import EpochResult, TestRender
 from evaluation.renderjob import Status
@@ -60,6 +60,15 @@ def _asked(checkpoints: list[Checkpoint]) -> str:
         return CANNOT
 
 
+def _by_rule(checkpoints: list[Checkpoint]) -> str:
+    """What the rules give an epoch, for the person who chooses."""
+    asked = _asked(checkpoints)
+    if asked == CANNOT:
+        return asked
+    choice = progressive.choose(checkpoints[0])
+    return f"{asked}\nBy the rules for suites: {choice or 'nothing: no rule names this epoch'}."
+
+
 def _queue(checkpoints: list[Checkpoint], by: User, given: dict[str, Any]) -> str:
     return _told(sum(suite.queue(checkpoint, given["size"], by) for checkpoint in checkpoints))
 
@@ -108,7 +117,7 @@ QUEUE_EPOCH = Act(
     name="queue-tests",
     label="Queue tests",
     permission=TRAIN,
-    question=lambda result: _asked(_of_epoch(result)),
+    question=lambda result: _by_rule(_of_epoch(result)),
     blockers=lambda result: _blockers(_of_epoch(result)),
     perform=lambda result, by, given: _queue(_of_epoch(result), by, given),
     errors=_ERRORS,

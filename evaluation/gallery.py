@@ -89,9 +89,7 @@ def card_of(result: EpochResult) -> Card:
 
 def render_picture(render: TestRender) -> Picture:
     """Return the picture of a test render (its prompt loaded), or where it is on its way."""
-    name, prompt = str(render.test_prompt), str(render.request.get("prompt", ""))
-    if render.is_repeat:
-        name += " (another seed)"
+    name, prompt = render.label, str(render.request.get("prompt", ""))
     if render.status != Status.RENDERED or not render.finished:
         words = render.message or render.get_status_display()
         return Picture(name=name, prompt=prompt, words=words)

@@ -1,4 +1,4 @@
-"""How much chance alone changes: an epoch drawn twice with other seeds says how big a difference must be."""
+"""How much chance alone changes: an epoch drawn with several seeds says how big a difference must be."""
 
 from __future__ import annotations
 
@@ -52,20 +52,23 @@ class Delta:
 
 
 def of_repeats(renders: Sequence[TestRender]) -> dict[str, dict[str, float]]:
-    """For each measure the root mean square difference (`rms`) between a picture and its repeat with another seed, and
-    the number of pairs (`n`); empty without repeats.
+    """For each measure the root mean square difference (`rms`) between a prompt's first picture and those with another
+    seed, and the number of pairs (`n`); empty where each prompt was drawn once.
 
     A few pairs that happen to be equal do not prove that chance changes nothing, so one more pair is taken for granted
     (as in Laplace's rule of succession): one that differs, or, for what is no share, by the pictures' own spread.
     """
-    first = {render.test_prompt_id: render.measures for render in renders if not render.is_repeat}
+    first: dict[int, TestRender] = {}
+    for render in renders:
+        if not render.is_repeat:
+            first.setdefault(render.test_prompt_id, render)
     squares: dict[str, list[float]] = defaultdict(list)
     seen: dict[str, list[float]] = defaultdict(list)
     for render in renders:
         twin = first.get(render.test_prompt_id)
-        if not render.is_repeat or twin is None or render.measures is None:
+        if twin is None or twin is render or twin.measures is None or render.measures is None:
             continue
-        one, other = metrics.values(twin), metrics.values(render.measures)
+        one, other = metrics.values(twin.measures), metrics.values(render.measures)
         for key in one.keys() & other.keys():
             squares[key].append((one[key] - other[key]) ** 2)
             seen[key] += [one[key], other[key]]

@@ -6,14 +6,14 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from import_export.admin import ImportExportModelAdmin
 
 from evaluation.gallery import picture_url, render_picture
-from evaluation.models import PromptTestResult, SuitePrompt, TestPrompt, TestRender
+from evaluation.models import PromptTestResult, SuitePrompt, SuiteRule, TestPrompt, TestRender
 from evaluation.resources import PromptTestResultResource, TestPromptResource
 from punklab.acts import ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
+from punklab.mirrored_imports import MirroredFilesAdmin
 
 
 def render_thumbnail(render: TestRender) -> SafeString | str:
@@ -31,7 +31,7 @@ class TestPromptForm(MirroredForm):
 
 
 @admin.register(TestPrompt)
-class TestPromptAdmin(MirroredAdmin, ImportExportModelAdmin):
+class TestPromptAdmin(MirroredAdmin, MirroredFilesAdmin):
     form = TestPromptForm
     resource_classes = (TestPromptResource,)
     list_display = ("prompt_name", "position", "purpose", "prompt_text")
@@ -60,6 +60,11 @@ class SuitePromptAdmin(admin.ModelAdmin[SuitePrompt]):
     autocomplete_fields = ("test_prompt",)
 
 
+@admin.register(SuiteRule)
+class SuiteRuleAdmin(admin.ModelAdmin[SuiteRule]):
+    list_display = ("__str__", "minutes")
+
+
 class PromptTestResultForm(MirroredForm):
     scores = ("score",)
 
@@ -69,7 +74,7 @@ class PromptTestResultForm(MirroredForm):
 
 
 @admin.register(PromptTestResult)
-class PromptTestResultAdmin(MirroredAdmin, ImportExportModelAdmin):
+class PromptTestResultAdmin(MirroredAdmin, MirroredFilesAdmin):
     form = PromptTestResultForm
     resource_classes = (PromptTestResultResource,)
     list_display = (

@@ -1,7 +1,8 @@
-"""The lab's own test prompts and settings, as they were when punklab took over."""
+"""The suite's test prompts: the lab's own six as they were when punklab took over, and those that we added."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ class LabPrompt:
     expected: str
 
 
-# In the order of the suite: the first is the quick one.
+# In the order of the suite, which begins with them: the first is the quick one, the first three the medium one.
 COMPARISON = (
     LabPrompt(
         name="lady_pink_hair_crown",
@@ -66,11 +67,95 @@ COMPARISON = (
 )
 
 
-def put_in_place(prompt_model: Any, place_model: Any) -> None:
-    """Put the six prompts into the suite, in their order; rows that she has under these names stay as they are.
+# Added to the lab's six for the full suite: what those leave out.
+FURTHER = (
+    LabPrompt(
+        name="lad_black_mohawk_scowl",
+        text="pixel art, 24x24, portrait of bespoke punk lad, black mohawk hair (#1a1a1a), stubble, eyes (#1f1f1f), "
+        "lips (#a05a5a), angry expression, skin (#c68642), solid grey background (#808080)",
+        purpose="An expression other than the two of the captions, and black hair with black eyes on a colourless ground.",
+        expected="A scowling lad with a black mohawk and stubble, dark eyes, tan skin, on one flat grey background.",
+    ),
+    LabPrompt(
+        name="lady_white_bob_dark_skin",
+        text="pixel art, 24x24, portrait of bespoke punk lady, white bob hair (#f2f2f2), gold hoop earrings, "
+        "eyes (#4d2e1a), lips (#803344), neutral expression, skin (#4a2c1d), solid light blue background (#99d6ff)",
+        purpose="Very dark skin beside white hair: whether dark features keep their outlines and the skin its tone.",
+        expected="A lady with a white bob, gold hoops, very dark skin, on one flat light blue background.",
+    ),
+    LabPrompt(
+        name="lad_grey_beard_beanie",
+        text="pixel art, 24x24, portrait of bespoke punk lad, grey hair (#8c8c8c), teal beanie, full beard, "
+        "eyes (#4d6680), lips (#b37a7a), neutral expression, skin (#e8b98d), solid dark red background (#660d1a)",
+        purpose="A beard and a hat together: whether beard, lips and chin stay apart, on a dark background.",
+        expected="A lad with a grey beard under a teal beanie, blue-grey eyes, on one flat dark red background.",
+    ),
+    LabPrompt(
+        name="lady_blue_space_buns_glasses",
+        text="pixel art, 24x24, portrait of bespoke punk lady, blue hair in space buns (#3355dd), red rimmed glasses, "
+        "eyes (#2b6b3a), lips (#d96680), slight smile, skin (#ffe0cc), solid cream background (#fff3d6)",
+        purpose="Glasses that do not hide the eyes, and very pale skin on a pale background: whether the face keeps its edge.",
+        expected="A smiling, very pale lady with blue space buns, green eyes behind red glasses, on a flat cream background.",
+    ),
+    LabPrompt(
+        name="lad_bald_earring_necklace",
+        text="pixel art, 24x24, portrait of bespoke punk lad, bald, silver stud earrings, gold chain necklace, "
+        "eyes (#3a2010), lips (#8f4d40), slight smile, skin (#8d5524), solid turquoise background (#20c9b0)",
+        purpose="No hair at all, and jewellery at ear and neck: whether hair is left out when it is not asked for.",
+        expected="A smiling, bald lad with brown skin, silver studs and a gold chain, on one flat turquoise background.",
+    ),
+    LabPrompt(
+        name="lady_orange_braids_flower",
+        text="pixel art, 24x24, portrait of bespoke punk lady, orange hair in braids (#ff7a1a), white flower in hair, "
+        "green hoodie, eyes (#805500), lips (#e05c5c), slight smile, skin (#f5c9a0), "
+        "checkered background of black and white",
+        purpose="A patterned background: whether it is drawn as one, and leaves the portrait in front of it alone.",
+        expected="A smiling lady with orange braids, a white flower and a green hoodie before black and white checks.",
+    ),
+    LabPrompt(
+        name="lad_brown_hair_night",
+        text="pixel art, 24x24, portrait of bespoke punk lad, dark brown hair (#2e1a0f), navy suit with white tie, "
+        "eyes (#2e1a0f), lips (#99594d), neutral expression, skin (#d9a066), solid black background (#000000)",
+        purpose="Dark hair and dark clothes on black: whether the figure stays readable where everything is dark.",
+        expected="A lad with dark brown hair in a navy suit with a white tie, readable on one flat black background.",
+    ),
+    LabPrompt(
+        name="lad_pink_curls_tiara",
+        text="pixel art, 24x24, portrait of bespoke punk lad, curly pink hair (#ff80bf), tiara, eye patch, full beard, "
+        "eyes (#7a3fa0), lips (#c76b6b), slight smile, skin (#c68642), solid lime background (#b3ff00)",
+        purpose="A combination that no caption has: each part is known, their meeting is new.",
+        expected="A smiling lad with pink curls, a tiara, an eye patch and a beard, on one flat lime background.",
+    ),
+    LabPrompt(
+        name="lady_green_afro_wizard",
+        text="pixel art, 24x24, portrait of bespoke punk lady, green afro hair (#1f9950), purple wizard hat with yellow "
+        "ribbon, party glasses, hoop earrings, lips (#40264d), angry expression, skin (#b07040), "
+        "solid white background (#ffffff)",
+        purpose="As many accessories as fit, in a new combination: which of them are dropped first.",
+        expected="A scowling lady with a green afro, purple wizard hat, party glasses and hoops, on flat white.",
+    ),
+    LabPrompt(
+        name="no_trigger_lady_brown_hair",
+        text="portrait of a lady, brown hair (#663300), red beret, eyes (#663300), lips (#cc6666), neutral expression, "
+        "skin (#f0c090), solid blue background (#0066ff)",
+        purpose="Without the trigger phrase: how far the style reaches when it is not called by name.",
+        expected="A lady with brown hair under a red beret on flat blue; pixel art only if the style has spread.",
+    ),
+    LabPrompt(
+        name="no_trigger_red_house",
+        text="a red house (#cc3322) with a grey roof under a blue sky, solid green background (#33aa33)",
+        purpose="Without the trigger phrase and without a person: a portrait here means that the LoRA forgot the rest.",
+        expected="A house, as the base model draws it. A face in the picture is a sign of overtraining.",
+    ),
+)
+SUITE = (*COMPARISON, *FURTHER)
+
+
+def put_in_place(prompt_model: Any, place_model: Any, prompts: Sequence[LabPrompt] = SUITE) -> None:
+    """Put prompts into the suite behind what is there, in their order; rows under these names stay as they are.
 
     Takes the models of `test_prompts` and `punklab_suite_prompt`, since a migration brings its own."""
-    for each in COMPARISON:
+    for each in prompts:
         # Her table may have lost the constraint that makes a name unique
         known = prompt_model.objects.filter(prompt_name=each.name).order_by("id").first()
         prompt = known or prompt_model.objects.create(

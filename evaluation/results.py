@@ -119,7 +119,7 @@ def summarise(checkpoint: Checkpoint) -> EpochResult | None:
     found = epoch_result_for(checkpoint)
     if found is None or not renders:
         return None
-    named = [(str(render.test_prompt), render.measures) for render in renders if render.measures is not None]
+    named = [(render.label, render.measures) for render in renders if render.measures is not None]
     with transaction.atomic():
         row = EpochResult.objects.select_for_update().get(pk=found.pk)
         pictures_are_ours = not row.test_image_paths or metrics_ours(row) is not None

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from evaluation import results, tasks
-from evaluation.models import EpochResult, SuitePrompt, TestPrompt, TestRender
+from evaluation.models import SuitePrompt, SuiteRule, TestPrompt, TestRender
 from evaluation.prompts import NEGATIVE_PROMPT, put_in_place
 from evaluation.renderjob import FINAL, Status
 from evaluation.requests import finish_for, request_for
-from punklab.diffusion.base import BaseError, BaseModel
+from punklab.diffusion.base import BaseError
 from punklab.diffusion.profiles import Family
 from punklab.diffusion.request import RequestError
+from punklab.pixels import finish as finishes
 from punklab.roles import TRAIN, role_for
 from runs.bases import base_for
-from runs.checkpoints import base_alone
 from runs.models import Checkpoint
-
-logger = logging.getLogger(__name__)
 
 # Seconds a picture takes where none has been drawn yet: guesses, said to be such
 GUESSED_SECONDS = {"cuda": 3.0, "mps": 20.0, "cpu": 180.0}
@@ -39,13 +36,9 @@ MOST_SEEDS = 20  # further looks that may be asked for at once
 SETTINGS_OF_SECONDS = ("base", "width", "height", "steps", "scheduler")
 
 
-class Size(StrEnum):
-    QUICK = "quick"
-    MEDIUM = "medium"
-    FULL = "full"
-
-
-N_PROMPTS: dict[Size, int | None] = {Size.QUICK: 1, Size.MEDIUM: 3, Size.FULL: None}
+Size = SuiteRule.Size
+N_PROMPTS: dict[str, int | None] = {Size.QUICK: 1, Size.MEDIUM: 3, Size.FULL: None}
+N_SEEDS: dict[str, int] = {Size.QUICK: 1, Size.MEDIUM: 1, Size.FULL: 3}
 
 
 class SuiteError(Exception):
@@ -72,7 +65,7 @@ class Estimate:
 def prompts(size: str = Size.FULL) -> list[SuitePrompt]:
     """The test prompts of a suite in their order; the quick one is the first. Raises SuiteError for another size.
 
-    A suite that is empty, as on a database of the lab's that was just adopted, is filled with the lab's six first."""
+    A suite that is empty, as on a database of the lab's that was just adopted, is filled first."""
     try:
         n_prompts = N_PROMPTS[Size(size)]
     except ValueError as error:
@@ -83,17 +76,17 @@ def prompts(size: str = Size.FULL) -> list[SuitePrompt]:
     return list(active[:n_prompts])
 
 
-def queue(checkpoint: Checkpoint, size: str = Size.FULL, by: User | None = None) -> int:
+def queue(checkpoint: Checkpoint, size: str = Size.FULL, by: User | None = None, *, again: bool = True) -> int:
     """Queue the suite's pictures that this checkpoint lacks; return how many. Again queues nothing.
 
-    Pictures that failed, were given up or cancelled are queued once more. Raises SuiteError when they cannot be drawn,
+    With `again`, pictures that failed, were given up or cancelled are queued once more. Raises SuiteError when they cannot be drawn,
     PermissionDenied when `by` may not run trainings and their tests."""
     _refuse(by)
-    return _queue(checkpoint, _renders(checkpoint, size))
+    return _queue(checkpoint, _renders(checkpoint, size), again=again)
 
 
 def queue_repeats(checkpoint: Checkpoint, by: User | None = None) -> int:
-    """Queue the whole suite once more with other seeds, so that what chance alone changes can be measured; return how many.
+    """Queue each prompt of the suite once more with another seed, so that what chance alone changes can be measured; return how many.
 
     Raises as `queue` does."""
     _refuse(by)
@@ -116,17 +109,18 @@ def _refuse(by: User | None) -> None:
         raise PermissionDenied(f"{by} may not queue test pictures: it needs the role {role_for(TRAIN)}.")
 
 
-def _queue(checkpoint: Checkpoint, wanted: list[TestRender]) -> int:
+def _queue(checkpoint: Checkpoint, wanted: list[TestRender], *, again: bool = True) -> int:
     with transaction.atomic():
         Checkpoint.objects.select_for_update(no_key=True).get(pk=checkpoint.pk)
         results.epoch_result_for(checkpoint)
         known = _known(checkpoint, wanted)
         missing = [render for render in wanted if _key(render) not in known]
         TestRender.objects.bulk_create(missing)
-        repeated = TestRender.objects.filter(pk__in=known.values(), status__in=FINAL - {Status.RENDERED}).update(
-            status=Status.QUEUED, attempts=0, message="", queued_at=timezone.now(), started_at=None, ended_at=None
-        )
-        n_queued = len(missing) + repeated
+        n_queued = len(missing)
+        if again:
+            n_queued += TestRender.objects.filter(pk__in=known.values(), status__in=FINAL - {Status.RENDERED}).update(
+                status=Status.QUEUED, attempts=0, message="", queued_at=timezone.now(), started_at=None, ended_at=None
+            )
         if n_queued:
             async_task(tasks.render_checkpoint, checkpoint.pk, cluster=settings.TESTS_CLUSTER, group=tasks.GROUP)
     return n_queued
@@ -139,34 +133,6 @@ def cancel(checkpoint: Checkpoint) -> int:
     )
 
 
-def queue_untested() -> int:
-    """Give each trained checkpoint without test pictures the full suite, and its base too; return how many were queued.
-
-    Scheduled each minute. Past files that were adopted get their epoch's row; their pictures are drawn when a person asks for them."""
-    for checkpoint in _without_row():
-        results.epoch_result_for(checkpoint)
-    n_queued = 0
-    bases: dict[str, BaseModel] = {}
-    for checkpoint in _without_tests().filter(source=Checkpoint.Source.TRAINED).order_by("run", "epoch"):
-        try:
-            n_queued += queue(checkpoint)
-            bases.setdefault(checkpoint.base_model, base_for(checkpoint.base_model))
-        except SuiteError as error:
-            logger.warning("no test pictures for %s: %s", checkpoint, error)
-    return n_queued + sum(queue_baseline(base) for base in bases.values())
-
-
-def queue_baseline(base: BaseModel) -> int:
-    """Queue the full suite for the base model without a LoRA, once per base; return how many pictures were queued.
-
-    Raises SuiteError when the base cannot be drawn with."""
-    try:
-        baseline = base_alone(base)
-    except BaseError as error:
-        raise SuiteError(str(error)) from error
-    return 0 if baseline.test_renders.exists() else queue(baseline)
-
-
 def estimate(checkpoint: Checkpoint, size: str = Size.FULL) -> Estimate:
     """How long the pictures take that the checkpoint still lacks, by those drawn last with the same base and settings.
 
@@ -175,14 +141,27 @@ def estimate(checkpoint: Checkpoint, size: str = Size.FULL) -> Estimate:
     known = _known(checkpoint, wanted)
     again = TestRender.objects.filter(pk__in=known.values(), status__in=FINAL - {Status.RENDERED}).count()
     n_pictures = len(wanted) - len(known) + again
-    same = {f"request__{field}": wanted[0].request[field] for field in SETTINGS_OF_SECONDS} if wanted else {}
-    drawn = TestRender.objects.filter(status=Status.RENDERED, seconds__gt=0, **same)
-    if settings.DEVICE != "auto":
-        drawn = drawn.filter(device=settings.DEVICE)
-    lately = drawn.order_by("-ended_at").values_list("seconds", flat=True)[:20]
-    seconds = [one for one in lately if one is not None]
-    one = sum(seconds) / len(seconds) if seconds else _guess(checkpoint)
-    return Estimate(pictures=n_pictures, seconds=n_pictures * one, measured=bool(seconds))
+    each, measured = _pace(checkpoint, wanted[0].request if wanted else {})
+    return Estimate(pictures=n_pictures, seconds=n_pictures * each, measured=measured)
+
+
+def whole(checkpoint: Checkpoint) -> dict[str, Estimate]:
+    """How long each suite takes from its first picture to its last, by size. Raises SuiteError when it cannot be drawn.
+
+    Three queries; no caption is read, as the finish of a picture would need."""
+    try:
+        _drawable(checkpoint)
+        request = request_for(checkpoint, prompt="", seed=0, finish=finishes.name_of(finishes.MOST))
+    except (BaseError, RequestError) as error:
+        raise SuiteError(f"{checkpoint} cannot be drawn: {error}") from error
+    each, measured = _pace(checkpoint, json.loads(request.to_json()))
+    n_prompts = len(prompts())
+    found = {}
+    for size in Size:
+        most = N_PROMPTS[size]
+        n_pictures = N_SEEDS[size] * (n_prompts if most is None else min(most, n_prompts))
+        found[str(size)] = Estimate(pictures=n_pictures, seconds=n_pictures * each, measured=measured)
+    return found
 
 
 def _fill() -> None:
@@ -195,26 +174,28 @@ def _fill() -> None:
 def _renders(checkpoint: Checkpoint, size: str, *, look: int = 0) -> list[TestRender]:
     """The suite's rows for this checkpoint, unsaved; of look 0 with the suite's own seeds."""
     try:
-        base = base_for(checkpoint.base_model)
-        if not base.profile.renderable:
-            raise SuiteError(f"{checkpoint} cannot be drawn: {base.profile.note}")
+        _drawable(checkpoint)
         finish = finish_for(checkpoint)
-        return [_render(checkpoint, place, finish, look) for place in prompts(size)]
+        places = prompts(size)
+        if look:
+            return [_render(checkpoint, place, finish, look=look) for place in places]
+        # The first seed of every prompt before the second of any: a suite that is cut short is broad
+        return [_render(checkpoint, place, finish, nth=nth) for nth in range(N_SEEDS[size]) for place in places]
     except (BaseError, RequestError) as error:
         raise SuiteError(f"{checkpoint} cannot be drawn: {error}") from error
 
 
-def _render(checkpoint: Checkpoint, place: SuitePrompt, finish: str, look: int) -> TestRender:
+def _render(checkpoint: Checkpoint, place: SuitePrompt, finish: str, *, nth: int = 0, look: int = 0) -> TestRender:
     prompt = place.test_prompt
     negative = NEGATIVE_PROMPT if prompt.negative_prompt is None else prompt.negative_prompt
-    seed = place.seed + look * REPEAT_SEED
+    seed = place.seed + nth + look * REPEAT_SEED
     request = request_for(checkpoint, prompt=prompt.prompt_text, negative_prompt=negative, seed=seed, finish=finish)
     return TestRender(
         checkpoint=checkpoint,
         test_prompt=prompt,
         request=json.loads(request.to_json()),
         digest=request.digest(),
-        priority=place.position,
+        priority=place.position + nth * TestRender.LATER_SEEDS,
         is_repeat=look > 0,
     )
 
@@ -230,14 +211,21 @@ def _known(checkpoint: Checkpoint, wanted: list[TestRender]) -> dict[tuple[int, 
     return {_key(render): render.pk for render in there if _key(render) in asked}
 
 
-def _without_tests() -> QuerySet[Checkpoint]:
-    tested = TestRender.objects.filter(checkpoint=OuterRef("pk"))
-    return Checkpoint.objects.filter(~Exists(tested), run__isnull=False, epoch__gt=0).select_related("run")
+def _drawable(checkpoint: Checkpoint) -> None:
+    base = base_for(checkpoint.base_model)
+    if not base.profile.renderable:
+        raise SuiteError(f"{checkpoint} cannot be drawn: {base.profile.note}")
 
 
-def _without_row() -> QuerySet[Checkpoint]:
-    row = EpochResult.objects.filter(training_run=OuterRef("run"), epoch_number=OuterRef("epoch"))
-    return Checkpoint.objects.filter(~Exists(row), run__isnull=False, epoch__gt=0).select_related("run")
+def _pace(checkpoint: Checkpoint, request: Mapping[str, Any]) -> tuple[float, bool]:
+    """Seconds a picture of this base takes with these settings here, and whether that is measured."""
+    same = {f"request__{field}": request[field] for field in SETTINGS_OF_SECONDS} if request else {}
+    drawn = TestRender.objects.filter(status=Status.RENDERED, seconds__gt=0, **same)
+    if settings.DEVICE != "auto":
+        drawn = drawn.filter(device=settings.DEVICE)
+    lately = drawn.order_by("-ended_at").values_list("seconds", flat=True)[:20]
+    seconds = [one for one in lately if one is not None]
+    return (sum(seconds) / len(seconds), True) if seconds else (_guess(checkpoint), False)
 
 
 def _guess(checkpoint: Checkpoint) -> float:

@@ -71,6 +71,8 @@ class ArrayWidget(widgets.Widget):
     """Text arrays as PostgreSQL writes them."""
 
     def clean(self, value: Any, row: Any = None, **_: Any) -> list[str | None] | None:
+        if isinstance(value, list):  # of a JSON file
+            return [None if item is None else str(item) for item in value]
         return None if value is None or value == "" else parse_array(str(value))
 
     def render(self, value: Any, obj: Any = None, **_: Any) -> str:
@@ -147,6 +149,8 @@ class JSONWidget(widgets.Widget):
 
     def clean(self, value: Any, row: Any = None, **_: Any) -> Any:
         try:
+            if isinstance(value, (dict, list)):  # of a JSON file
+                return value
             return None if value is None or value == "" else json.loads(value)
         except json.JSONDecodeError as error:
             raise ValueError(f"{str(value)[:40]!r} is not JSON: {error}") from error
@@ -162,6 +166,11 @@ class KeptField(fields.Field):
         """Return the value; None where the database will fill in its default."""
         value = super().get_value(instance)
         return None if isinstance(value, DatabaseDefault) else value
+
+    def export(self, instance: Any, **kwargs: Any) -> Any:
+        """Return the cell; an empty one for NULL, which a spreadsheet would write out as "None"."""
+        value = super().export(instance, **kwargs)
+        return "" if value is None else value
 
     def save(self, instance: Any, row: Any, is_m2m: bool = False, **kwargs: Any) -> None:
         if self.clean(row, **kwargs) is None and self.get_value(instance) == "":
@@ -189,6 +198,10 @@ class MirroredResource(resources.ModelResource):
         skip_unchanged = True
         use_transactions = True
 
+    def import_data(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Import all rows, or none where one of them is wrong."""
+        return super().import_data(dataset, *args, **{"rollback_on_validation_errors": True} | kwargs)
+
     def get_instance(self, instance_loader: Any, row: dict[str, Any]) -> Any:
         """Return the row of that natural key; None for a new one. Raises ValidationError where `id` contradicts it."""
         key = {name: self.fields[name].clean(row) for name in self.get_import_id_fields()}
@@ -213,7 +226,8 @@ class MirroredResource(resources.ModelResource):
         errors = dict(import_validation_errors or {})
         arrays = {field.name for field in instance._meta.get_fields() if isinstance(field, ArrayField)}
         try:
-            instance.full_clean(exclude={*errors, *arrays})
+            # What the database itself refuses, it says on saving, also in a dry run
+            instance.full_clean(exclude={*errors, *arrays}, validate_unique=False, validate_constraints=False)
         except ValidationError as error:
             errors = error.update_error_dict(errors)
         if errors:

@@ -36,6 +36,8 @@ ADDED = {
         "evaluation.change_testprompt",
         "evaluation.add_suiteprompt",
         "evaluation.change_suiteprompt",
+        "evaluation.add_suiterule",
+        "evaluation.change_suiterule",
         "evaluation.add_epochresult",
         "evaluation.change_epochresult",
         "evaluation.add_prompttestresult",

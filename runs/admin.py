@@ -6,19 +6,30 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from import_export.admin import ImportExportModelAdmin
 
 from punklab.acts import Act, ActsAdmin, ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
-from runs import caption_admin  # noqa: F401 - registers its pages; Django looks into this module only
-from runs.models import AdoptedPicture, Checkpoint, TrainingJob, TrainingRun
+from punklab.mirrored_imports import MirroredFilesAdmin
+from runs import (
+    caption_admin,  # noqa: F401 - registers its pages; Django looks into this module only
+    run_facts,
+)
+from runs.models import AdoptedPicture, Checkpoint, LossPoint, RunPlan, SavedFilter, TrainingJob, TrainingRun
+from runs.parameters import lines_of
 from runs.resources import TrainingRunResource
-from runs.run_acts import RUN_ACTS, create_run_view
+from runs.run_acts import RUN_ACTS
+from runs.run_creation import create_run_view
+from runs.run_facts import HOURS
+from runs.run_list import SavedFiltersAdmin
+from runs.saved_filters import filters_for
 
 
 class TrainingRunForm(MirroredForm):
@@ -30,12 +41,14 @@ class TrainingRunForm(MirroredForm):
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
+class TrainingRunAdmin(SavedFiltersAdmin, ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
     form = TrainingRunForm
     resource_classes = (TrainingRunResource,)
     change_form_template = "admin/runs/trainingrun_change_form.html"
+    import_export_change_list_template = "admin/runs/trainingrun_change_list.html"
     acts: Sequence[Act] = RUN_ACTS
-    list_display = (
+    criterion_measures: Sequence[tuple[str, str]] = ()  # key and label of what a plan's criterion may ask for
+    list_display: tuple[Any, ...] = (
         "run_name",
         "status_badge",
         "verdict_badge",
@@ -44,14 +57,27 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
         "production_ready",
         "caption_version",
         "network_dim",
+        "network_alpha",
+        "learning_rate",
+        "max_train_epochs",
+        "hours",
+        "gpu_type",
         "run_date",
     )
-    list_filter = (
+    list_filter: ClassVar[Any] = (
         ("status", admin.AllValuesFieldListFilter),
         ("overall_verdict", admin.AllValuesFieldListFilter),
         "production_ready",
     )
-    search_fields = ("run_name", "caption_version", "base_model", "key_findings", "notes")
+    search_fields = (
+        "run_name",
+        "caption_version",
+        "base_model",
+        "key_findings",
+        "comparison_notes",
+        "notes",
+        "plan__hypothesis",
+    )
     date_hierarchy = "run_date"
     # Written by acts and machines: together, or not at all.
     readonly_fields = (
@@ -115,7 +141,7 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return create_run_view(self, request)
+        return create_run_view(self, request, self.criterion_measures)
 
     def get_readonly_fields(self, request: HttpRequest, obj: TrainingRun | None = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -127,8 +153,27 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     ) -> HttpResponse:
         run = self.get_object(request, object_id)
         jobs = list(run.jobs.select_related("by")[:5]) if run is not None else []
-        facts = {"jobs": jobs, "is_working": any(job.status not in TrainingJob.FINAL for job in jobs)}
+        facts: dict[str, Any] = {"jobs": jobs, "is_working": any(job.status not in TrainingJob.FINAL for job in jobs)}
+        given = extra_context or {}
+        if run is not None:
+            facts |= {
+                "plan": given["plan"] if "plan" in given else run_facts.plan_of(run),
+                "captions": given["captions"] if "captions" in given else run_facts.captions_of(run),
+                "curve": run_facts.curve_of(run),
+                "cost": run_facts.cost_of(run),
+                "copies": run.copies.select_related("run")[:20],
+                "parameters": lines_of(run),
+            }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingRun]:
+        found: QuerySet[TrainingRun] = super().get_queryset(request).annotate(cost_hours=HOURS)
+        return found
+
+    @admin.display(description="hours", ordering=Coalesce("cost_hours", Value(-1.0)))
+    def hours(self, run: TrainingRun) -> str:
+        hours: float | None = run.cost_hours  # type: ignore[attr-defined]
+        return "–" if hours is None else f"{hours:.2f}"
 
     @admin.display(description="status", ordering="status")
     def status_badge(self, run: TrainingRun) -> SafeString | str:
@@ -137,6 +182,32 @@ class TrainingRunAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     @admin.display(description="verdict", ordering="overall_verdict")
     def verdict_badge(self, run: TrainingRun) -> SafeString | str:
         return badge(run.overall_verdict)
+
+
+@admin.register(RunPlan)
+class RunPlanAdmin(ReadOnlyAdmin, admin.ModelAdmin[RunPlan]):
+    list_display = ("run", "parent", "hypothesis", "is_met", "outcome", "by", "created_at")
+    list_select_related = ("run", "parent", "by")
+    list_filter = ("is_met",)
+    search_fields = ("run__run_name", "parent__run_name", "hypothesis")
+    date_hierarchy = "created_at"
+
+
+@admin.register(SavedFilter)
+class SavedFilterAdmin(ReadOnlyAdmin, admin.ModelAdmin[SavedFilter]):
+    list_display = ("name", "query", "is_shared", "by", "created_at")
+    list_select_related = ("by",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SavedFilter]:
+        assert isinstance(request.user, User)
+        return filters_for(request.user)
+
+
+@admin.register(LossPoint)
+class LossPointAdmin(ReadOnlyAdmin, admin.ModelAdmin[LossPoint]):
+    list_display = ("job", "step", "epoch", "loss")
+    list_select_related = ("job__run",)
+    search_fields = ("job__run__run_name",)
 
 
 @admin.register(TrainingJob)

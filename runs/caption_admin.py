@@ -12,11 +12,11 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from import_export.admin import ImportExportModelAdmin
 
 from punklab import pictures
 from punklab.acts import ReadOnlyAdmin
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
+from punklab.mirrored_imports import MirroredFilesAdmin
 from runs.caption_checks import check
 from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
 from runs.captions import CaptionVersionError, load_pairs, runs_using
@@ -35,7 +35,7 @@ class CaptionVersionForm(MirroredForm):
 
 
 @admin.register(CaptionVersion)
-class CaptionVersionAdmin(MirroredAdmin, ImportExportModelAdmin):
+class CaptionVersionAdmin(MirroredAdmin, MirroredFilesAdmin):
     form = CaptionVersionForm
     resource_classes = (CaptionVersionResource,)
     change_form_template = "admin/runs/captionversion_change_form.html"

@@ -15,6 +15,9 @@ from django.utils import timezone
 
 from punklab.fields import UTCTimestampField
 from runs import caption_models  # noqa: F401 - Django finds an app's models through this module
+from runs.plan_models import LossPoint as LossPoint
+from runs.plan_models import RunPlan as RunPlan
+from runs.plan_models import SavedFilter as SavedFilter
 
 
 class CaptionVersion(models.Model):

@@ -1,74 +1,17 @@
-"""What a person may do with a run from its page: create, start, cancel, close. `runs.training` does it."""
+"""What a person may do with a run from its page: start, cancel, close. `runs.training` does it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
-from django.contrib import messages
-from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
-from django.forms.models import model_to_dict
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
 
 from punklab.acts import Act
-from punklab.roles import OPERATOR, TRAIN
+from punklab.roles import TRAIN
 from runs import training
-from runs.config import parameters_of, write_config
-from runs.forms import CloseRunForm, CreateRunForm
-from runs.models import CaptionVersion, TrainingRun
-from runs.package import REPEATS
-
-
-def create_run_view(console: ModelAdmin[TrainingRun], request: HttpRequest) -> HttpResponse:
-    """Ask for name, captions and config; create the run on POST."""
-    if not console.has_add_permission(request):
-        raise PermissionDenied(f"Creating a run needs the role {OPERATOR}.")
-    form = CreateRunForm(request.POST if request.method == "POST" else None, initial=_like(request.GET.get("like", "")))
-    if request.method == "POST" and form.is_valid():
-        assert isinstance(request.user, User)
-        given = form.cleaned_data
-        try:
-            run = training.create_run(
-                given["name"],
-                captions=given["captions"],
-                config_text=given["config_text"],
-                base=given["base"] or None,
-                by=request.user,
-            )
-        except training.ActError as error:
-            form.add_error(None, str(error))
-        else:
-            console.log_addition(request, run, "Created.")
-            messages.success(request, f"{run} was created. Nothing runs yet: start it when you are ready.")
-            return HttpResponseRedirect(reverse("admin:runs_trainingrun_change", args=(run.pk,)))
-    context = {
-        **console.admin_site.each_context(request),
-        "title": "Create a training run",
-        "opts": console.opts,
-        "form": form,
-        "act": {"label": "Create run"},
-        "question": f"Nothing runs before you start it. This site's base model: {settings.BASE_MODEL}.",
-        "back": reverse("admin:runs_trainingrun_changelist"),
-    }
-    return TemplateResponse(request, "admin/act.html", context)
-
-
-def _like(pk: str) -> dict[str, Any]:
-    """Return captions, base and config of an existing run, to change a thing or two; nothing where there is none."""
-    run = TrainingRun.objects.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 10 else None
-    if run is None:
-        return {}
-    values = parameters_of(model_to_dict(run) | {"all_parameters": run.all_parameters or {}})
-    values.pop(REPEATS, None)  # ours, not kohya's
-    return {
-        "captions": CaptionVersion.objects.filter(version_name=run.caption_version).first(),
-        "base": run.base_model,
-        "config_text": write_config(values),
-    }
+from runs.forms import CloseRunForm
+from runs.models import TrainingRun
+from runs.nearest import nearest
 
 
 def _start(run: TrainingRun, by: User, _: dict[str, Any]) -> str:
@@ -97,9 +40,11 @@ def _may_start(run: TrainingRun) -> bool:
 
 def _start_question(run: TrainingRun) -> str:
     epochs = f"{run.epochs} epochs" if run.epochs else "its epochs"
+    ends = "; ".join(near.sentence for near in nearest(run))
     return (
         f"Train {epochs} of {run.caption_version or 'its captions'} on {run.base_model}, on this machine? "
         "It goes on while you are away, survives a restart, and can be cancelled; epochs are kept as they come."
+        + (f"\nThe nearest past runs: {ends}." if ends else "")
     )
 
 

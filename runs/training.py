@@ -139,17 +139,22 @@ def new_job(run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | 
     return job
 
 
-def cancel(run: TrainingRun, by: AbstractBaseUser | None = None) -> TrainingJob:
-    """Ask a run's job to end; at once where no process trains it. Epochs that are there stay. Raises ActError."""
+def cancel(run: TrainingRun, by: AbstractBaseUser | None = None, *, reason: str = "") -> TrainingJob:
+    """Ask a run's job to end; at once where no process trains it. Epochs that are there stay. Raises ActError.
+
+    `reason`, a sentence, goes into the job's message and the run's notes: who asked is then no person."""
     job = run.jobs.unfinished().first()
     if job is None:
         raise ActError(f"{run} has no job that could be cancelled.")
     TrainingJob.objects.unfinished().filter(pk=job.pk, cancel_requested_at=None).update(
-        cancel_requested_at=timezone.now(), message=f"Asked to end{_by(by)}; its state is being saved."
+        cancel_requested_at=timezone.now(),
+        message=f"Asked to end{_by(by)}; its state is being saved. {reason}".rstrip(),
     )
+    if reason:
+        _note(run, reason)
     job.refresh_from_db()
     if is_lost(job):
-        end(job, TrainingJob.Status.CANCELLED, f"Cancelled{_by(by)}.")
+        end(job, TrainingJob.Status.CANCELLED, f"Cancelled{_by(by)}. {reason}".rstrip())
     else:
         backend_of(job).stop(job)
     job.refresh_from_db()
@@ -163,11 +168,12 @@ def close(
     findings: str,
     quality_score: int | None = None,
     best_epoch: int | None = None,
+    story: str = "",
     by: AbstractBaseUser | None = None,
 ) -> TrainingRun:
     """Write a person's verdict on a run: status, verdict, findings, quality score and best epoch together.
 
-    A score or epoch that is not given stays as it is. Raises ActError naming everything that is wrong.
+    A score or epoch that is not given stays as it is; `story` is added to what compares the run with others. Raises ActError naming everything that is wrong.
     """
     with transaction.atomic():
         row = TrainingRun.objects.select_for_update().get(pk=run.pk)
@@ -181,9 +187,28 @@ def close(
         row.quality_score = row.quality_score if quality_score is None else quality_score
         row.best_epoch = row.best_epoch if best_epoch is None else best_epoch
         row.notes = with_line(row.notes, line)
-        row.save(update_fields=["status", "overall_verdict", "key_findings", "quality_score", "best_epoch", "notes"])
+        row.comparison_notes = with_line(row.comparison_notes, story) if story else row.comparison_notes
+        row.save(update_fields=_CLOSING)
     run.refresh_from_db()
     return run
+
+
+_CLOSING = (
+    "status",
+    "overall_verdict",
+    "key_findings",
+    "quality_score",
+    "best_epoch",
+    "notes",
+    "comparison_notes",
+)
+
+
+def _note(run: TrainingRun, sentence: str) -> None:
+    with transaction.atomic():
+        row = TrainingRun.objects.select_for_update().get(pk=run.pk)
+        row.notes = with_line(row.notes, f"{timezone.now():%Y-%m-%d}: {sentence}")
+        row.save(update_fields=["notes"])
 
 
 def _config(text: str) -> Config:

@@ -22,11 +22,22 @@ from django_q.signing import SignedPackage
 
 from deployment.models import Generation, Release, Verification
 from evaluation.blind_models import BlindTest, Pair, Unblinding, Vote
-from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestPrompt, TestRender
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, SuiteRule, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import roles
 from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
-from runs.models import AdoptedPicture, Caption, CaptionVersion, Checkpoint, TrainingImage, TrainingJob, TrainingRun
+from runs.models import (
+    AdoptedPicture,
+    Caption,
+    CaptionVersion,
+    Checkpoint,
+    LossPoint,
+    RunPlan,
+    SavedFilter,
+    TrainingImage,
+    TrainingJob,
+    TrainingRun,
+)
 
 MOST_QUERIES = 12
 STATUSES = (Status.RENDERED, Status.QUEUED, Status.FAILED)
@@ -101,12 +112,20 @@ def _training(numbers: range, people: list[User]) -> None:
         CaptionOrigin(version=version, source=version, n_changed=1, by=person)
         for version, person in zip(versions, people, strict=True)
     )
-    TrainingJob.objects.bulk_create(
+    RunPlan.objects.bulk_create(
+        RunPlan(run=run, parent=runs[0], hypothesis="simpler", by=person)
+        for run, person in zip(runs, people, strict=True)
+    )
+    SavedFilter.objects.bulk_create(
+        SavedFilter(name=f"filter-{i}", is_shared=True, by=person) for i, person in zip(numbers, people, strict=True)
+    )
+    jobs = TrainingJob.objects.bulk_create(
         TrainingJob(
             run=run, by=person, status="finished", config="", folder=f"training/{run.pk}", total_steps=10, step=5
         )
         for run, person in zip(runs, people, strict=True)
     )
+    LossPoint.objects.bulk_create(LossPoint(job=job, step=5, epoch=1, loss=0.1) for job in jobs)
     Checkpoint.objects.bulk_create(
         Checkpoint(
             run=run,
@@ -145,6 +164,8 @@ def _judging(numbers: range, people: list[User]) -> None:
     SuitePrompt.objects.bulk_create(
         SuitePrompt(test_prompt=prompt, position=1000 + i) for i, prompt in zip(numbers, prompts, strict=True)
     )
+    SuiteRule.objects.filter(kind="epochs", last_epoch=None).update(last_epoch=999)
+    SuiteRule.objects.bulk_create(SuiteRule(first_epoch=1000 + i, last_epoch=1000 + i, size="quick") for i in numbers)
     tested = PromptTestResult.objects.bulk_create(
         PromptTestResult(epoch_result=result, test_prompt=prompt, image_path="/far/away.png", passed=True)
         for result, prompt in zip(results, prompts, strict=True)

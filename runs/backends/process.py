@@ -26,7 +26,7 @@ from runs.bases import base_for
 from runs.checkpoints import CheckpointError, register
 from runs.config import ConfigError
 from runs.endings import end, sentence_of
-from runs.models import Checkpoint, TrainingJob
+from runs.models import Checkpoint, LossPoint, TrainingJob
 from runs.package import Package, PackageError, plan_of, write_package
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class JobProcess:
         self.progress: Progress | None = None
         self._written: Progress | None = None
         self._taken_in: set[str] = set()
+        self._loss_kept_at = 0  # the step of the last point of the curve
         self._failure: Exception | None = None
 
     def stop(self) -> None:
@@ -144,12 +145,21 @@ class JobProcess:
                 eta_seconds=now.eta_seconds,
             )
             self._written = now
+            self._keep_loss(now)
         else:
             mine = self.job.progress()
         if not mine or TrainingJob.objects.filter(pk=self.job.pk).exclude(cancel_requested_at=None).exists():
             self.cancelled = True
             self.stop()
         self._take_in(base)
+
+    def _keep_loss(self, now: Progress) -> None:
+        """A point of the loss curve, as many over a training as a curve can show; a step done again keeps its first."""
+        if now.step < now.total_steps and now.step - self._loss_kept_at < now.total_steps / LossPoint.MOST:
+            return
+        point = LossPoint(job=self.job, step=now.step, epoch=now.epoch, loss=now.loss)
+        LossPoint.objects.bulk_create([point], ignore_conflicts=True)
+        self._loss_kept_at = now.step
 
     def _take_in(self, base: BaseModel) -> None:
         for path in sorted(self.package.output_dir.glob("[!.]*.safetensors")):

@@ -81,7 +81,9 @@ def test_from_captioned_punks_to_a_promoted_lora_behind_the_public_page(chromium
         n_epochs = json.loads(running.manage("shell", "--no-imports", "-c", EPOCHS).stdout)
         assert n_epochs >= 4
         running.wait_for(rf"{n_epochs} epochs await scores", 120)
-        running.wait_for(rf"test pictures: {(n_epochs + 1) * 6} done, 0 queued", 240)
+        # One each of the first two epochs, three of the others and of the base; all of the best and of the base beside it
+        n_pictures = 2 + 3 * (n_epochs - 1)
+        running.wait_for(rf"test pictures: {n_pictures + 2 * (51 - 3)} done, 0 queued", 240)
 
         log_in(page, address, "reviewer", running.password("reviewer"))
         page.goto(f"{address}/console/review/")

@@ -4,16 +4,18 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from django_q.models import OrmQ
 from PIL import Image
 
 from evaluation import comparison, rendering, results, suite, tasks
-from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestRender
 from evaluation.renderjob import ATTEMPTS, Status
 from evaluation.requests import request_for
 from punklab.diffusion.renderer import Renderer, request_of
 from punklab.diffusion.request import RenderRequest
 from runs.bases import base_for
+from runs.checkpoints import base_alone
 from tests.factories import make_checkpoint, make_run
 
 pytestmark = [pytest.mark.diffusion, pytest.mark.django_db]
@@ -48,7 +50,8 @@ def statuses(checkpoint):
 
 
 def test_a_suite_is_drawn_measured_and_summed_up_once(checkpoint, storage):
-    suite.queue(checkpoint)
+    SuitePrompt.objects.filter(position__gt=2).update(retired_at=timezone.now())
+    assert suite.queue(checkpoint) == 6, "two prompts, three seeds"
     tasks.render_checkpoint(checkpoint.pk)
     renders = list(checkpoint.test_renders.order_by("priority"))
     assert {render.status for render in renders} == {Status.RENDERED}
@@ -236,20 +239,20 @@ def test_an_epoch_without_a_file_here_cannot_be_tested():
 def test_the_comparison_sets_the_baseline_beside_the_epochs(checkpoint, tmp_path, django_assert_max_num_queries):
     later = make_checkpoint(run=checkpoint.run, epoch=3)
     best_before = make_checkpoint(run=make_run(run_name="perfect"), epoch=7)
-    suite.queue_baseline(base_for("miniature"))
+    suite.queue(base_alone(base_for("miniature")), "medium")
     suite.queue(checkpoint, "medium")
     suite.queue(later, "quick")
     tasks.render_checkpoint(checkpoint.pk)
     with django_assert_max_num_queries(5):
         found = comparison.compare(checkpoint.run)
     assert [row.label for row in found.rows] == ["miniature without a LoRA", "epoch 2", "epoch 3"]
-    assert len(found.prompts) == len(found.rows[0].renders) == 6
+    assert len(found.prompts) == len(found.rows[0].renders) == 3
     drawn = [[bool(render and render.finished) for render in row.renders] for row in found.rows]
-    assert drawn == [[False] * 6, [True] * 3 + [False] * 3, [False] * 6]
+    assert drawn == [[False] * 3, [True] * 3, [False] * 3]
     assert found.rows[1].metrics["n_pictures"] == 3
     out = StringIO()
     call_command(
         "compare", checkpoint.run.run_name, "2", "--beside", "perfect", "7", sheet=tmp_path / "sheet.png", stdout=out
     )
-    assert f"{best_before}: 0 of 6 pictures\nepoch 2: 3 of 6 pictures, background" in out.getvalue()
-    assert size_of(tmp_path / "sheet.png") == (6 * 104 + 8, 3 * 104 + 8)
+    assert f"{best_before}: 0 of 3 pictures\nepoch 2: 3 of 3 pictures, background" in out.getvalue()
+    assert size_of(tmp_path / "sheet.png") == (3 * 104 + 8, 3 * 104 + 8)

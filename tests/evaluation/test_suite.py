@@ -9,15 +9,15 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
-from evaluation import prompts, suite, tasks
+from evaluation import progressive, prompts, suite, tasks
 from evaluation.models import EpochResult, SuitePrompt, TestPrompt, TestRender
 from evaluation.renderjob import ATTEMPTS, Status
 from evaluation.requests import request_for
 from runs.bases import base_for
-from runs.models import Checkpoint
 from tests.factories import make_checkpoint, make_user
 
-NAMES = [each.name for each in prompts.COMPARISON]
+NAMES = [each.name for each in prompts.SUITE]
+N_FULL = 3 * len(NAMES)
 
 
 def enqueued():
@@ -33,8 +33,9 @@ def checkpoint(db):
     return make_checkpoint(epoch=1)
 
 
-def test_the_lab_s_six_prompts_are_the_suite_and_her_own_rows_stay_as_they_are(db):
+def test_the_lab_s_six_prompts_begin_the_suite_and_her_own_rows_stay_as_they_are(db):
     assert [str(place.test_prompt) for place in suite.prompts()] == NAMES
+    assert NAMES[:6] == [each.name for each in prompts.COMPARISON]
     SuitePrompt.objects.all().delete()
     TestPrompt.objects.exclude(prompt_name=NAMES[2]).delete()
     TestPrompt.objects.update(prompt_text="hers", negative_prompt=None)
@@ -44,7 +45,7 @@ def test_the_lab_s_six_prompts_are_the_suite_and_her_own_rows_stay_as_they_are(d
     assert all(each.purpose and each.expected_result for each in TestPrompt.objects.exclude(pk=hers.pk))
 
 
-@pytest.mark.parametrize(("size", "n_prompts"), [("quick", 1), ("medium", 3), ("full", 6)])
+@pytest.mark.parametrize(("size", "n_prompts"), [("quick", 1), ("medium", 3), ("full", len(prompts.SUITE))])
 def test_a_suite_starts_with_the_quick_prompt_and_passes_retired_ones_over(db, size, n_prompts):
     SuitePrompt.objects.create(test_prompt=TestPrompt.objects.create(prompt_name="old"), position=0)
     SuitePrompt.objects.filter(position=0).update(retired_at=timezone.now())
@@ -53,11 +54,16 @@ def test_a_suite_starts_with_the_quick_prompt_and_passes_retired_ones_over(db, s
 
 def test_a_suite_is_queued_once_with_its_task_on_the_tests_own_cluster(checkpoint):
     assert suite.queue(checkpoint, "quick") == 1
-    assert suite.queue(checkpoint, "full") == 5
+    assert suite.queue(checkpoint, "full") == N_FULL - 1
     assert suite.queue(checkpoint, "full") == 0
     assert enqueued() == [task_for(checkpoint)] * 2
     renders = list(TestRender.objects.order_by("priority"))
-    assert [str(render.test_prompt) for render in renders] == NAMES
+    assert [str(render.test_prompt) for render in renders] == NAMES * 3, "a suite that is cut short is broad"
+    assert [render.request["seed"] for render in renders[:: len(NAMES)]] == [42, 43, 44]
+    assert [render.label for render in renders[:: len(NAMES)]] == [
+        NAMES[0],
+        *(f"{NAMES[0]} (seed {n})" for n in (43, 44)),
+    ]
     assert {render.request["lora_sha256"] for render in renders} == {checkpoint.sha256}
     assert {render.request["negative_prompt"] for render in renders} == {prompts.NEGATIVE_PROMPT}
     row = EpochResult.objects.get(training_run=checkpoint.run, epoch_number=1)
@@ -77,12 +83,13 @@ def test_what_was_cancelled_or_failed_is_queued_again_and_what_was_drawn_is_not(
     pks = list(TestRender.objects.order_by("priority").values_list("pk", flat=True))
     TestRender.objects.filter(pk=pks[0]).update(status=Status.RENDERED)
     TestRender.objects.filter(pk=pks[1]).update(status=Status.ERRORED, attempts=ATTEMPTS, message="out of memory")
-    assert suite.cancel(checkpoint) == 4
+    assert suite.cancel(checkpoint) == N_FULL - 2
+    assert suite.queue(checkpoint, "medium", again=False) == 0
     assert suite.queue(checkpoint, "medium") == 2
     again = TestRender.objects.get(pk=pks[1])
     assert (again.status, again.attempts, again.message) == (Status.QUEUED, 0, "")
     assert TestRender.objects.get(pk=pks[0]).status == Status.RENDERED
-    assert TestRender.objects.filter(status=Status.CANCELLED).count() == 3
+    assert TestRender.objects.filter(status=Status.CANCELLED).count() == N_FULL - 3
 
 
 def test_only_who_may_run_trainings_queues_their_tests(checkpoint):
@@ -91,24 +98,11 @@ def test_only_who_may_run_trainings_queues_their_tests(checkpoint):
     assert suite.queue(checkpoint, "quick", make_user("operator")) == 1
 
 
-def test_new_checkpoints_and_their_base_get_the_suite_once_and_adopted_ones_their_row(checkpoint):
-    adopted = make_checkpoint(epoch=7, source=Checkpoint.Source.ADOPTED)
-    assert suite.queue_untested() == 12
-    assert suite.queue_untested() == 0
-    baseline = Checkpoint.objects.get(source=Checkpoint.Source.BASE)
-    assert baseline.test_renders.count() == checkpoint.test_renders.count() == 6
-    assert {render.request["lora_sha256"] for render in baseline.test_renders.all()} == {None}
-    assert not adopted.test_renders.exists()
-    assert set(EpochResult.objects.values_list("epoch_number", flat=True)) == {1, 7}
-    make_checkpoint(run=checkpoint.run, epoch=2)
-    assert suite.queue_untested() == 6
-
-
 def test_an_epoch_of_sdxl_gets_its_row_and_no_pictures(db, caplog):
     checkpoint = make_checkpoint()
     checkpoint.base_model = "stabilityai/stable-diffusion-xl-base-1.0"
     checkpoint.save()
-    assert suite.queue_untested() == 0
+    assert progressive.queue_untested() == 0
     assert EpochResult.objects.count() == 1
     with pytest.raises(suite.SuiteError, match="not rendered or trained here"):
         suite.queue(checkpoint)
@@ -116,7 +110,7 @@ def test_an_epoch_of_sdxl_gets_its_row_and_no_pictures(db, caplog):
 
 def test_a_base_that_is_not_here_is_named_with_the_mend(db):
     with pytest.raises(suite.SuiteError, match=r"manage\.py doctor"):
-        suite.queue_baseline(base_for("sd15"))
+        progressive.queue_baseline(base_for("sd15"))
     checkpoint = make_checkpoint(base_model="sd15")
     with pytest.raises(suite.SuiteError, match=r"manage\.py doctor"):
         suite.estimate(checkpoint)
@@ -128,26 +122,28 @@ def test_a_base_whose_folder_is_no_model_stops_neither_the_sweep_nor_the_lab(che
     settings.BASE_MODEL_FOLDER = str(tmp_path)
     with pytest.raises(suite.SuiteError, match=r"model_index\.json"):
         suite.queue(checkpoint)
-    assert suite.queue_untested() == 0
+    assert progressive.queue_untested() == 0
 
 
 def test_what_is_pulled_is_scheduled_each_minute_on_the_cluster_for_the_rest(db):
     found = Schedule.objects.filter(func__startswith="evaluation.").values_list("func", "minutes", "cluster")
     assert set(found) == {
         ("evaluation.tasks.sweep", 1, settings.REST_CLUSTER),
-        ("evaluation.suite.queue_untested", 1, settings.REST_CLUSTER),
+        ("evaluation.progressive.queue_untested", 1, settings.REST_CLUSTER),
         ("evaluation.scoring.score_unattended", 1, settings.REST_CLUSTER),
+        ("evaluation.criteria.check", 1, settings.REST_CLUSTER),
     }
 
 
 def test_minutes_are_guessed_first_and_measured_later(checkpoint):
     first = suite.estimate(checkpoint)
-    assert (first.pictures, first.measured) == (6, False)
+    assert (first.pictures, first.measured) == (N_FULL, False)
     assert "first guess" in str(first)
     suite.queue(checkpoint, "quick")
     TestRender.objects.update(status=Status.RENDERED, seconds=30.0, device="cpu", ended_at=timezone.now())
-    later = suite.estimate(checkpoint)
-    assert str(later) == "5 pictures, about 2.5 minutes (measured on this machine)"
+    assert str(suite.estimate(checkpoint)).startswith(f"{N_FULL - 1} pictures, about {(N_FULL - 1) / 2:.1f} minutes")
+    later = suite.estimate(checkpoint, "medium")
+    assert str(later) == "2 pictures, about 1.0 minutes (measured on this machine)"
     suite.queue(checkpoint)
     assert suite.estimate(checkpoint).pictures == 0
 

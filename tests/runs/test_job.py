@@ -16,11 +16,12 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from punklab.diffusion.training_report import Progress
 from runs import tasks
 from runs.backends import backend_of
 from runs.backends.local import LOCK, LOG, holding
 from runs.backends.process import JobProcess
-from runs.models import Caption, TrainingJob, TrainingRun
+from runs.models import Caption, LossPoint, TrainingJob, TrainingRun
 from runs.package import write_package
 from runs.training import cancel, create_run, new_job
 from tests.factories import CONFIG, make_caption_version, make_job, make_run
@@ -68,6 +69,7 @@ def test_a_job_trains_registers_each_epoch_and_fills_the_runs_columns():
     job.refresh_from_db()
     run.refresh_from_db()
     assert (job.status, job.step, job.total_steps, job.pid) == (Status.FINISHED, 4, 4, None)
+    assert LossPoint.objects.filter(job=job).last().step == 4
     assert "4 steps" in sentence
     assert job.message == sentence
     assert [(each.epoch, each.source) for each in run.checkpoints.all()] == [(1, "trained"), (2, "trained")]
@@ -314,3 +316,27 @@ def test_a_package_keeps_the_captions_it_began_with():
     Caption.objects.filter(version__version_name=job.run.caption_version).update(text="changed meanwhile")
     write_package(job)
     assert {path.name: path.read_bytes() for path in package.train_data_dir.rglob("*.txt")} == written
+
+
+@pytest.mark.django_db
+def test_a_loss_curve_keeps_a_few_hundred_points_of_a_long_training_and_its_last_step():
+    job = make_job()
+    process = JobProcess(job)
+    total = 3 * LossPoint.MOST
+    for step in [*range(1, total + 1), 1, total]:  # and from the start again, as after a restart
+        process._keep_loss(
+            Progress(
+                step=step,
+                total_steps=total,
+                epoch=1,
+                epochs=1,
+                loss=1 / step,
+                learning_rate=0.1,
+                eta_seconds=0.0,
+                images_per_second=1.0,
+            )
+        )
+    kept = list(LossPoint.objects.filter(job=job).values_list("step", "loss"))
+    assert len(kept) == LossPoint.MOST
+    assert kept[0] == (3, 1 / 3)
+    assert kept[-1] == (total, 1 / total)

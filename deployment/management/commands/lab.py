@@ -17,8 +17,8 @@ from django_q.tasks import async_task
 from deployment import demo, tasks
 from deployment.models import Generation, Release, Verification
 from evaluation.models import EpochResult, TestRender
+from evaluation.progressive import queue_untested
 from evaluation.renderjob import Status
-from evaluation.suite import queue_untested
 from punklab.diffusion.base import BaseError
 from punklab.supervisor import AlreadyRunningError, Program, Supervisor, end_leftovers, sole
 from runs.caption_import import CaptionImportError

@@ -5,9 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from evaluation.closing import close
 from punklab.roles import TRAIN, RoleError, person
 from runs.naming import UnknownRunError, find_run
-from runs.training import VERDICTS, ActError, close
+from runs.training import VERDICTS, ActError
 
 
 class Command(BaseCommand):

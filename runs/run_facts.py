@@ -1,0 +1,123 @@
+"""What a run's page tells beyond its row: plan, captions with their findings, loss curve, cost. The same few queries always."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db.models import F, FloatField, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce, Extract
+from django.utils import timezone
+
+from runs.caption_checks import check
+from runs.caption_pairs import PairError
+from runs.captions import CaptionVersionError, load_pairs
+from runs.models import CaptionVersion, LossPoint, RunPlan, TrainingJob, TrainingRun
+
+_JOB_SECONDS = (
+    TrainingJob.objects.filter(run=OuterRef("pk"), started_at__isnull=False, ended_at__isnull=False)
+    .order_by()
+    .values("run")
+    .annotate(seconds=Sum(Extract(F("ended_at") - F("started_at"), "epoch"), output_field=FloatField()))
+    .values("seconds")
+)
+# Of a query of runs: the hours of the jobs that ended here, else those that the row names
+HOURS = Coalesce(Subquery(_JOB_SECONDS) / 3600.0, F("training_duration_hours"), output_field=FloatField())
+ENOUGH_DISK = 500 * 10**6  # bytes for ten epochs and a state, the lab's own rule
+_WIDTH, _HEIGHT = 1000, 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captions:
+    """A run's caption version, and how many findings of each code it has; `counts` None: its captions are not here."""
+
+    name: str
+    version: CaptionVersion | None
+    counts: dict[str, int] | None
+    n_blocking: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The loss over a job's steps: `points` of an SVG polyline on 1000 by 100, and the curve in numbers."""
+
+    points: str
+    first: LossPoint
+    last: LossPoint
+    lowest: LossPoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Hours that a run's jobs took here, else those its row names; None where nobody knows."""
+
+    hours: float | None
+    gpu: str
+    platform: str
+    n_jobs: int
+
+
+def plan_of(run: TrainingRun) -> RunPlan | None:
+    """Why the run was made; None for one that was made without saying so."""
+    return RunPlan.objects.filter(run=run).select_related("parent", "starting_checkpoint__run", "by").first()
+
+
+def captions_of(run: TrainingRun) -> Captions:
+    """The run's captions as they are checked now; the count is kept until they change."""
+    name = run.caption_version or ""
+    version = CaptionVersion.objects.filter(version_name=name).first() if name else None
+    if version is None:
+        return Captions(name=name, version=None, counts=None)
+    rows = list(version.captions.order_by("pk").values_list("stem", "text", "image__sha256"))
+    if not rows:
+        return Captions(name=name, version=version, counts=None)
+    blocking = sorted(settings.BLOCKING_CAPTION_FINDINGS)
+    key = f"caption-findings-{hashlib.sha256(repr((rows, blocking)).encode()).hexdigest()}"
+    counts, n_blocking = cache.get_or_set(key, lambda: _counted(version)) or ({}, 0)
+    return Captions(name=name, version=version, counts=counts, n_blocking=n_blocking)
+
+
+def curve_of(run: TrainingRun) -> Curve | None:
+    """The loss of the run's latest job that told one; None while there are fewer than two points."""
+    latest = LossPoint.objects.filter(job__run=run).order_by("-job_id").values("job_id")[:1]
+    points = list(LossPoint.objects.filter(job__in=latest).order_by("step"))
+    if len(points) < 2:
+        return None
+    low, high = min(point.loss for point in points), max(point.loss for point in points)
+    span, start = (high - low) or 1.0, points[0].step
+    steps = points[-1].step - start
+    drawn = [
+        f"{_WIDTH * (point.step - start) / steps:.1f},{_HEIGHT * (1 - (point.loss - low) / span):.1f}"
+        for point in points
+    ]
+    lowest = min(points, key=lambda point: point.loss)
+    return Curve(points=" ".join(drawn), first=points[0], last=points[-1], lowest=lowest)
+
+
+def cost_of(run: TrainingRun) -> Cost:
+    """What the run took of machines. What that is in money is not known here."""
+    jobs = TrainingJob.objects.filter(run=run, started_at__isnull=False).values_list("started_at", "ended_at")
+    seconds = [((ended or timezone.now()) - started).total_seconds() for started, ended in jobs if started]
+    hours = sum(seconds) / 3600 if seconds else run.training_duration_hours
+    return Cost(hours=hours, gpu=run.gpu_type or "", platform=run.platform or "", n_jobs=len(seconds))
+
+
+def free_disk() -> int:
+    """Bytes free where checkpoints are kept."""
+    folder = Path(settings.STORAGE_DIR)
+    there = next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
+    return shutil.disk_usage(there).free
+
+
+def _counted(version: CaptionVersion) -> tuple[dict[str, int], int]:
+    try:
+        found: list[Any] = check(load_pairs(version), blocking=settings.BLOCKING_CAPTION_FINDINGS)
+    except (CaptionVersionError, PairError):  # a row that some script wrote
+        return {"unreadable": 1}, 1
+    return dict(sorted(Counter(each.code for each in found).items())), sum(each.blocking for each in found)
