@@ -88,15 +88,15 @@ def queue(checkpoint: Checkpoint, size: str = Size.FULL, by: User | None = None)
 
     Pictures that failed, were given up or cancelled are queued once more. Raises SuiteError when they cannot be drawn,
     PermissionDenied when `by` may not run trainings and their tests."""
-    _refuse(by)
-    return _queue(checkpoint, _renders(checkpoint, size))
+    refuse_stranger(by)
+    return _queue(checkpoint, wanted(checkpoint, size))
 
 
 def queue_repeats(checkpoint: Checkpoint, by: User | None = None) -> int:
     """Queue the whole suite once more with other seeds, so that what chance alone changes can be measured; return how many.
 
     Raises as `queue` does."""
-    _refuse(by)
+    refuse_stranger(by)
     return queue_seeds(checkpoint, 1, by)
 
 
@@ -104,24 +104,25 @@ def queue_seeds(checkpoint: Checkpoint, n_seeds: int, by: User | None = None) ->
     """Queue the whole suite with `n_seeds` seeds besides its own, as blind pairs need them; return how many were missing.
 
     The same seeds for every checkpoint. Raises SuiteError for a number out of 1 to 20, and as `queue` does."""
-    _refuse(by)
+    refuse_stranger(by)
     if not 1 <= n_seeds <= MOST_SEEDS:
         raise SuiteError(f"{n_seeds} further seeds: from 1 to {MOST_SEEDS} are possible.")
-    wanted = [render for look in range(n_seeds) for render in _renders(checkpoint, Size.FULL, look=look + 1)]
-    return _queue(checkpoint, wanted)
+    asked = [render for look in range(n_seeds) for render in wanted(checkpoint, Size.FULL, look=look + 1)]
+    return _queue(checkpoint, asked)
 
 
-def _refuse(by: User | None) -> None:
+def refuse_stranger(by: User | None) -> None:
+    """Raise PermissionDenied when `by` may not run trainings and their tests; None is whoever sits at the machine."""
     if by is not None and not by.has_perm(TRAIN):
         raise PermissionDenied(f"{by} may not queue test pictures: it needs the role {role_for(TRAIN)}.")
 
 
-def _queue(checkpoint: Checkpoint, wanted: list[TestRender]) -> int:
+def _queue(checkpoint: Checkpoint, asked: list[TestRender]) -> int:
     with transaction.atomic():
         Checkpoint.objects.select_for_update(no_key=True).get(pk=checkpoint.pk)
         results.epoch_result_for(checkpoint)
-        known = _known(checkpoint, wanted)
-        missing = [render for render in wanted if _key(render) not in known]
+        known = _known(checkpoint, asked)
+        missing = [render for render in asked if _key(render) not in known]
         TestRender.objects.bulk_create(missing)
         repeated = TestRender.objects.filter(pk__in=known.values(), status__in=FINAL - {Status.RENDERED}).update(
             status=Status.QUEUED, attempts=0, message="", queued_at=timezone.now(), started_at=None, ended_at=None
@@ -171,18 +172,29 @@ def estimate(checkpoint: Checkpoint, size: str = Size.FULL) -> Estimate:
     """How long the pictures take that the checkpoint still lacks, by those drawn last with the same base and settings.
 
     Raises SuiteError when they cannot be drawn."""
-    wanted = _renders(checkpoint, size)
-    known = _known(checkpoint, wanted)
+    asked = wanted(checkpoint, size)
+    known = _known(checkpoint, asked)
     again = TestRender.objects.filter(pk__in=known.values(), status__in=FINAL - {Status.RENDERED}).count()
-    n_pictures = len(wanted) - len(known) + again
-    same = {f"request__{field}": wanted[0].request[field] for field in SETTINGS_OF_SECONDS} if wanted else {}
+    n_pictures = len(asked) - len(known) + again
+    return estimate_of(asked[0], n_pictures) if asked else Estimate(pictures=0, seconds=0, measured=True)
+
+
+def estimate_of(render: TestRender, n_pictures: int) -> Estimate:
+    """How long so many pictures like this one take, by those drawn last with the same base and settings. A query."""
+    same = {f"request__{field}": render.request[field] for field in SETTINGS_OF_SECONDS}
     drawn = TestRender.objects.filter(status=Status.RENDERED, seconds__gt=0, **same)
     if settings.DEVICE != "auto":
         drawn = drawn.filter(device=settings.DEVICE)
     lately = drawn.order_by("-ended_at").values_list("seconds", flat=True)[:20]
     seconds = [one for one in lately if one is not None]
-    one = sum(seconds) / len(seconds) if seconds else _guess(checkpoint)
+    one = sum(seconds) / len(seconds) if seconds else _guess(render.checkpoint)
     return Estimate(pictures=n_pictures, seconds=n_pictures * one, measured=bool(seconds))
+
+
+def pictures(checkpoint: Checkpoint, size: str = Size.FULL) -> list[TestRender]:
+    """The rows that the suite has of this checkpoint, whatever became of them. Raises SuiteError as `wanted` does."""
+    known = _known(checkpoint, wanted(checkpoint, size))
+    return list(TestRender.objects.filter(pk__in=known.values()))
 
 
 def _fill() -> None:
@@ -192,8 +204,10 @@ def _fill() -> None:
             put_in_place(TestPrompt, SuitePrompt)
 
 
-def _renders(checkpoint: Checkpoint, size: str, *, look: int = 0) -> list[TestRender]:
-    """The suite's rows for this checkpoint, unsaved; of look 0 with the suite's own seeds."""
+def wanted(checkpoint: Checkpoint, size: str = Size.FULL, *, look: int = 0) -> list[TestRender]:
+    """The suite's rows for this checkpoint, unsaved; of look 0 with the suite's own seeds.
+
+    Raises SuiteError when they cannot be drawn."""
     try:
         base = base_for(checkpoint.base_model)
         if not base.profile.renderable:
@@ -223,11 +237,11 @@ def _key(render: TestRender) -> tuple[int, str]:
     return render.test_prompt_id, render.digest
 
 
-def _known(checkpoint: Checkpoint, wanted: list[TestRender]) -> dict[tuple[int, str], int]:
+def _known(checkpoint: Checkpoint, asked: list[TestRender]) -> dict[tuple[int, str], int]:
     """The keys of those rows that are there already."""
-    there = TestRender.objects.filter(checkpoint=checkpoint, digest__in=[render.digest for render in wanted])
-    asked = {_key(render) for render in wanted}
-    return {_key(render): render.pk for render in there if _key(render) in asked}
+    there = TestRender.objects.filter(checkpoint=checkpoint, digest__in=[render.digest for render in asked])
+    keys = {_key(render) for render in asked}
+    return {_key(render): render.pk for render in there if _key(render) in keys}
 
 
 def _without_tests() -> QuerySet[Checkpoint]:
