@@ -12,13 +12,24 @@ from django.utils.safestring import SafeString
 
 from deployment.models import Generation, Release, Verification
 from deployment.release_acts import COMPARE_LIVE, PROMOTE_EPOCH, VERIFY
-from evaluation.admin import EpochResultAdmin
+from evaluation.admin import EpochResultAdmin, EvaluatedRunAdmin
 from evaluation.models import EpochResult
 from evaluation.renderjob import Status
 from punklab.acts import ReadOnlyAdmin
 from punklab.badges import badge
+from runs.models import Checkpoint, TrainingRun
 
 admin.site.unregister(EpochResult)
+admin.site.unregister(TrainingRun)
+
+
+@admin.register(TrainingRun)
+class ReleasedRunAdmin(EvaluatedRunAdmin):
+    """The run's page, whose comparisons stand beside what the public gets."""
+
+    def baselines(self) -> list[Checkpoint]:
+        live = Release.objects.live()
+        return [live.checkpoint] if live else []
 
 
 @admin.register(EpochResult)

@@ -12,11 +12,13 @@ from django.utils.safestring import SafeString
 from import_export.admin import ImportExportModelAdmin
 
 from evaluation import blind_admin as blind_admin  # registers its lists
-from evaluation import convergence, picture_reviews, voices
+from evaluation import convergence, full_comparison, picture_reviews, voices
 from evaluation import epochs as epochs_measured
+from evaluation.baselines import Baselines
 from evaluation.epoch_acts import CANCEL_RUN, QUEUE_EPOCH, QUEUE_RUN, REPEAT_EPOCH
 from evaluation.forms import ScoreForm
 from evaluation.gallery import card_of, cards_of
+from evaluation.matrix_acts import CANCEL_COMPARISON, START_COMPARISON, WEIGHTS_OF_EPOCH, WEIGHTS_OF_RUN
 from evaluation.models import EpochResult, EpochResultQuerySet, PictureReview, PromptTestResult, ScoreEntry
 from evaluation.prompt_admin import render_thumbnail
 from evaluation.resources import EpochResultResource
@@ -32,11 +34,11 @@ admin.site.unregister(TrainingRun)
 
 
 @admin.register(TrainingRun)
-class EvaluatedRunAdmin(TrainingRunAdmin):
+class EvaluatedRunAdmin(Baselines, TrainingRunAdmin):
     """The run's page with its epochs; `runs` knows nothing of them."""
 
     change_form_template = "admin/evaluation/trainingrun_change_form.html"
-    acts = (*TrainingRunAdmin.acts, QUEUE_RUN, CANCEL_RUN)
+    acts = (*TrainingRunAdmin.acts, QUEUE_RUN, CANCEL_RUN, START_COMPARISON, CANCEL_COMPARISON, WEIGHTS_OF_RUN)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -47,6 +49,7 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
             may_score = request.user.has_perm(SCORE)
             epochs = self.admin_site.get_model_admin(EpochResult)
             cards = cards_of(run)
+            compared = full_comparison.latest(run)
             for card in cards:
                 if card.result is not None and isinstance(epochs, ActsAdmin):
                     card.acts = epochs.offers(request, card.result)
@@ -57,6 +60,7 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
                 ],
                 "trend": convergence.for_run(run),
                 "traits": epochs_measured.trait_matrix(run),
+                "comparison": full_comparison.progress(compared) if compared else None,
             }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
@@ -103,7 +107,7 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, ImportExportModelAdmin):
     resource_classes = (EpochResultResource,)
     import_export_change_list_template = "admin/evaluation/epochresult_change_list.html"
     change_form_template = "admin/evaluation/epochresult_change_form.html"
-    acts: Sequence[Act] = (QUEUE_EPOCH, REPEAT_EPOCH)
+    acts: Sequence[Act] = (QUEUE_EPOCH, REPEAT_EPOCH, WEIGHTS_OF_EPOCH)
     list_display = ("picture", "__str__", "scores", "verdict_badge", "scored_by", "num_test_images", "production_ready")
     list_display_links = ("__str__",)
     list_select_related = ("training_run",)
