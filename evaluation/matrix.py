@@ -279,6 +279,8 @@ def _judged(rows: Iterable[Row]) -> None:
     latest = entries.order_by("epoch_result_id", "-created_at", "-pk").distinct("epoch_result_id")
     suggested = {entry.epoch_result_id: entry for entry in latest.only("epoch_result", *EpochResult.SCORES)}
     for row in rows:
+        if row.weight != AS_TRAINED:
+            continue  # scores are of the pictures as trained
         row.epoch_result = by_epoch.get((row.checkpoint.run_id, row.checkpoint.epoch))
         row.suggestion = suggested.get(row.epoch_result.pk) if row.epoch_result else None
 

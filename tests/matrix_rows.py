@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from evaluation import suite
 from evaluation.matrix_models import WeightRender
 from evaluation.models import EpochResult, PromptTestResult, TestPrompt, TestRender
 from evaluation.renderjob import Status
@@ -64,7 +65,7 @@ def drawn_base(prompts: Sequence[TestPrompt] | None = None, *, files: bool = Tru
 
 
 def suite_prompts() -> list[TestPrompt]:
-    return list(TestPrompt.objects.filter(place__retired_at=None, place__isnull=False).order_by("place__position"))
+    return [place.test_prompt for place in suite.prompts()]
 
 
 def renders(

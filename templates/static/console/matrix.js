@@ -48,21 +48,22 @@ function begin() {
     const present = Math.max(0, steps.indexOf(weight ?? rows[at.row].dataset.weight));
     weight = steps[(present + by + steps.length) % steps.length];
     rows.forEach((row, place) => {
-      const codes = weights[place][weight];
-      if (codes) codes.forEach((code, column) => cell(place, column).replaceWith(made(code, row)));
-      if (codes) row.querySelector(".at-weight").textContent = weight === row.dataset.weight ? "" : `at ${weight}`;
-      row.querySelectorAll(".missed").forEach((mark) => { mark.hidden = shownWeight(place) !== row.dataset.weight; });
+      const now = shownWeight(place);
+      const codes = weights[place][now];
+      if (codes) codes.forEach((code, column) => cell(place, column).replaceWith(made(code, row, now)));
+      row.querySelector(".at-weight").textContent = now === row.dataset.weight ? "" : `at ${now}`;
+      row.querySelectorAll(".missed").forEach((mark) => { mark.hidden = now !== row.dataset.weight; });
     });
     go(at.row, at.column);
     say(`LoRA weight ${weight}${weight === "0" ? ", the base without a LoRA" : ""}`);
   }
 
-  function made(code, row) {
+  function made(code, row, now) {
     const one = document.createElement(code ? "a" : "span");
     one.className = code ? "cell" : "cell no-picture";
     one.tabIndex = -1;
     if (!code) {
-      one.textContent = `not drawn at ${weight}`;
+      one.textContent = `not drawn at ${now}`;
       return one;
     }
     one.dataset.code = code;
@@ -70,7 +71,7 @@ function begin() {
     const small = new Image(96, 96);
     small.loading = "lazy";
     small.className = "punk";
-    small.alt = `${row.dataset.label} at ${weight}`;
+    small.alt = now === "1" ? row.dataset.label : `${row.dataset.label} at ${now}`;
     small.src = address(code, raw);
     one.append(small);
     return one;
