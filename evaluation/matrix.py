@@ -89,6 +89,10 @@ class Row:
     weights: Mapping[float, Sequence[Cell | None]] = field(default_factory=dict)
 
     @property
+    def weight_word(self) -> str:
+        return f"{self.weight:g}"
+
+    @property
     def title(self) -> str:
         return self._at(self.label)
 
@@ -98,7 +102,7 @@ class Row:
         return self.title if self.is_baseline else self._at(f"epoch {self.checkpoint.epoch}")
 
     def _at(self, label: str) -> str:
-        return label if self.weight == AS_TRAINED else f"{label} at {self.weight:g}"
+        return label if self.weight == AS_TRAINED else f"{label} at {self.weight_word}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,12 +211,10 @@ def _drawn(checkpoints: Sequence[Checkpoint]) -> tuple[dict[int, dict[Key, Cell]
     for row in rows:
         key = (row.test_prompt, row.request__seed)
         seen[key] += 0 if row.is_repeat else 1
-        cell = _cell("render", row)
-        if row.result__is_pixel_art is not None:
-            cell = replace(cell, marks=row_marks(*(getattr(row, name) for name in _RESULT_FIELDS)))
-        elif row.status == Status.RENDERED:
+        is_judged = row.result__is_pixel_art is not None
+        if not is_judged and row.status == Status.RENDERED:
             unjudged[row.pk] = (row.checkpoint, key)
-        found[row.checkpoint][key] = cell
+        found[row.checkpoint][key] = _cell("render", row, row_marks(*row[-len(CHECKS) :]) if is_judged else ())
     for pk, measures in TestRender.objects.filter(pk__in=unjudged).values_list("pk", "measures"):
         checkpoint, key = unjudged[pk]
         if found[checkpoint][key].pk == pk:
@@ -228,9 +230,9 @@ def _at_weights(checkpoints: Sequence[Checkpoint]) -> dict[int, dict[float, dict
     return found
 
 
-def _cell(kind: str, row: Any) -> Cell:
+def _cell(kind: str, row: Any, marks: tuple[tuple[str, bool], ...] = ()) -> Cell:
     if row.status == Status.RENDERED and row.finished:
-        return Cell(kind=kind, pk=row.pk, finished=row.finished, raw=row.raw)
+        return Cell(kind=kind, pk=row.pk, finished=row.finished, raw=row.raw, marks=marks)
     return Cell(kind=kind, pk=row.pk, words=row.message or Status(row.status).label)
 
 

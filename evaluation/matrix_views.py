@@ -52,6 +52,7 @@ def matrix(request: HttpRequest, pk: int) -> HttpResponse:
         "differences": differences(runs),
         "weights": _weights(found),
         "pictures": picture_url("render", 0).removesuffix("render/0/0/"),
+        "epochs": reverse("admin:evaluation_epochresult_changelist"),
         "query": request.GET.urlencode(),
         "trend": convergence.for_run(run),
         "draw": _offer(request, run, WEIGHTS_OF_RUN),
