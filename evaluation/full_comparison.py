@@ -78,7 +78,7 @@ def start(run: TrainingRun, by: User | None, beside: Sequence[Checkpoint] = ()) 
 def cancel(job: FullComparison, by: User | None) -> int:
     """End the job and take off the queue what was queued for it alone; return how many pictures.
 
-    What the suite or another comparison queued stays, what is being drawn is finished, drawn pictures are kept. Raises
+    What the suite queued, or another run's comparison needs too, stays; what is being drawn is finished, drawn pictures are kept. Raises
     PermissionDenied when `by` may not queue tests."""
     suite.refuse_stranger(by)
     with transaction.atomic():
@@ -87,6 +87,7 @@ def cancel(job: FullComparison, by: User | None) -> int:
         ):
             return 0
         others = ComparedPicture.objects.filter(render=OuterRef("pk"), comparison__cancelled_at=None)
+        others = others.exclude(comparison__run=job.run_id)  # the run's earlier ones are done
         mine = job.pictures.filter(queued_here=True).values("render")
         return TestRender.objects.filter(~Exists(others), pk__in=mine, status=Status.QUEUED).update(
             status=Status.CANCELLED, ended_at=timezone.now(), message="Cancelled with its full comparison."

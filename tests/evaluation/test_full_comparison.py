@@ -118,6 +118,21 @@ def test_a_cancelled_one_leaves_the_pictures_of_others_alone_and_is_taken_up_whe
     assert drawn.status == Status.RENDERED
 
 
+def test_what_another_runs_comparison_needs_too_stays_queued_and_what_the_runs_own_earlier_one_needed_does_not(
+    run, best_before
+):
+    base = base_alone(base_for("miniature"))
+    earlier = full_comparison.start(run, None)
+    draw(18, Status.FAILED)
+    job = full_comparison.start(run, None)
+    assert job != earlier
+    assert full_comparison.cancel(job, None) == 18
+    job = full_comparison.start(run, None)
+    full_comparison.start(best_before.run, None)
+    assert full_comparison.cancel(job, None) == 12
+    assert set(base.test_renders.values_list("status", flat=True)) == {Status.QUEUED}
+
+
 def test_a_killed_worker_costs_no_more_than_its_picture(run, settings):
     job = full_comparison.start(run, None)
     one = job.pictures.first().render

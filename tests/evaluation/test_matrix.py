@@ -108,6 +108,7 @@ def test_a_changed_seed_of_the_suite_never_mixes_seeds_in_a_column():
     run = drawn_run(2)
     prompt = suite_prompts()[0]
     SuitePrompt.objects.filter(test_prompt=prompt).update(seed=7)
+    assert [column.seed for column in matrix(Question(runs=[run])).columns] == [42] * 6, "nothing is drawn with 7 yet"
     TestRender.objects.bulk_create(
         TestRender(**{**vars_of(render), "is_repeat": False})
         for render in renders(run.checkpoints.get(epoch=2), [prompt], [None], seed=7)
