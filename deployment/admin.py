@@ -19,7 +19,7 @@ from evaluation.models import EpochResult
 from evaluation.renderjob import Status
 from punklab.acts import ReadOnlyAdmin
 from punklab.badges import badge
-from runs.models import TrainingRun
+from runs.models import Checkpoint, TrainingRun
 
 admin.site.unregister(EpochResult)
 admin.site.unregister(TrainingRun)
@@ -27,10 +27,14 @@ admin.site.unregister(TrainingRun)
 
 @admin.register(TrainingRun)
 class ReleasedRunAdmin(EvaluatedRunAdmin):
-    """The run's page with what a release asks for; `evaluation` knows nothing of releases."""
+    """The run's page with what a release asks for and what comparisons stand beside; `evaluation` knows no releases."""
 
     def checklists(self, run: TrainingRun, *args: Any, **kwargs: Any) -> list[Checklist]:
         return [*super().checklists(run, *args, **kwargs), production_checklist(run)]
+
+    def baselines(self) -> list[Checkpoint]:
+        live = Release.objects.live()
+        return [live.checkpoint] if live else []
 
 
 @admin.register(EpochResult)

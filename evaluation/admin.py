@@ -12,12 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from evaluation import blind_admin as blind_admin  # registers its lists
-from evaluation import convergence, criteria, picture_reviews, voices
+from evaluation import convergence, criteria, full_comparison, picture_reviews, voices
 from evaluation import epochs as epochs_measured
+from evaluation.baselines import Baselines
 from evaluation.checklists import Checklist, checklists
 from evaluation.epoch_acts import QUEUE_EPOCH, REPEAT_EPOCH
 from evaluation.forms import ScoreForm
 from evaluation.gallery import Card, card_of, cards_of
+from evaluation.matrix_acts import WEIGHTS_OF_EPOCH
 from evaluation.models import EpochResult, EpochResultQuerySet, PictureReview, PromptTestResult, ScoreEntry, SuiteRule
 from evaluation.progressive import Choice, choices_for
 from evaluation.prompt_admin import render_thumbnail
@@ -60,7 +62,7 @@ class WhatToDo(admin.SimpleListFilter):
 
 
 @admin.register(TrainingRun)
-class EvaluatedRunAdmin(TrainingRunAdmin):
+class EvaluatedRunAdmin(Baselines, TrainingRunAdmin):
     """The run's page with its epochs; `runs` knows nothing of them."""
 
     change_form_template = "admin/evaluation/trainingrun_change_form.html"
@@ -86,6 +88,7 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
             may_score = request.user.has_perm(SCORE)
             epochs = self.admin_site.get_model_admin(EpochResult)
             cards = cards_of(run)
+            compared = full_comparison.latest(run)
             for card in cards:
                 if card.result is not None and isinstance(epochs, ActsAdmin):
                     card.acts = epochs.offers(request, card.result)
@@ -108,6 +111,7 @@ class EvaluatedRunAdmin(TrainingRunAdmin):
                 ],
                 "trend": trend,
                 "traits": epochs_measured.trait_matrix(run),
+                "comparison": full_comparison.progress(compared) if compared else None,
             }
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
@@ -199,7 +203,7 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
     resource_classes = (EpochResultResource,)
     import_export_change_list_template = "admin/evaluation/epochresult_change_list.html"
     change_form_template = "admin/evaluation/epochresult_change_form.html"
-    acts: Sequence[Act] = (QUEUE_EPOCH, REPEAT_EPOCH)
+    acts: Sequence[Act] = (QUEUE_EPOCH, REPEAT_EPOCH, WEIGHTS_OF_EPOCH)
     list_display = ("picture", "__str__", "scores", "verdict_badge", "scored_by", "num_test_images", "production_ready")
     list_display_links = ("__str__",)
     list_select_related = ("training_run",)

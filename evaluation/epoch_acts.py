@@ -7,8 +7,9 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
-from evaluation import progressive, suite
+from evaluation import progressive, suite, weights
 from evaluation.forms import SuiteForm
+from evaluation.matrix_models import WeightRender
 from evaluation.models import EpochResult, TestRender
 from evaluation.renderjob import Status
 from punklab.acts import Act
@@ -84,11 +85,12 @@ def _repeat(checkpoints: list[Checkpoint], by: User) -> str:
 
 
 def _waits(run: TrainingRun) -> bool:
-    return TestRender.objects.filter(checkpoint__run=run, status=Status.QUEUED).exists()
+    waiting = {"checkpoint__run": run, "status": Status.QUEUED}
+    return TestRender.objects.filter(**waiting).exists() or WeightRender.objects.filter(**waiting).exists()
 
 
 def _cancel(checkpoints: list[Checkpoint]) -> str:
-    n_cancelled = sum(suite.cancel(checkpoint) for checkpoint in checkpoints)
+    n_cancelled = sum(suite.cancel(checkpoint) + weights.cancel(checkpoint) for checkpoint in checkpoints)
     return f"{n_cancelled} test picture{' was' if n_cancelled == 1 else 's were'} taken off the queue."
 
 

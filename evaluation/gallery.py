@@ -22,6 +22,15 @@ from punklab import pictures
 from punklab.pixels.asked import PARTS
 from runs.models import AdoptedPicture, Checkpoint, TrainingRun
 
+# A prompt test result's columns, and what each is about.
+CHECKS = {
+    "correct_background_color": "background",
+    "correct_hair_color": "hair",
+    "correct_eye_color": "eyes",
+    "accessories_visible": "accessories",
+    "is_pixel_art": "pixel art",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
@@ -101,7 +110,7 @@ def render_picture(render: TestRender) -> Picture:
         prompt=prompt,
         url=picture_url("render", render.pk),
         raw_url=picture_url("raw", render.pk) if render.raw else None,
-        marks=_marks(render.measures),
+        marks=marks_of(render.measures),
         measured=measured(render.measures),
     )
 
@@ -145,14 +154,14 @@ def _pictures(
         if one.image_path and one.image_path not in seen and not hasattr(one, "render"):
             seen.add(one.image_path)
             picture = _named(one.image_path, str(one.test_prompt or "a prompt"), "result", one.pk)
-            found.append(replace(picture, marks=_row_marks(one), result=one.pk))
+            found.append(replace(picture, marks=row_marks(*(getattr(one, name) for name in CHECKS)), result=one.pk))
     for index, path in enumerate((result.test_image_paths or []) if result else ()):
         if path and path not in seen:
             assert result is not None
             found.append(_named(path, Path(path).name, "epoch", result.pk, index))
     for past in adopted:
         picture = _named(past.file, past.original_name, "adopted", past.pk)
-        found.append(replace(picture, marks=_marks(past.measures), measured=measured(past.measures)))
+        found.append(replace(picture, marks=marks_of(past.measures), measured=measured(past.measures)))
     return found
 
 
@@ -162,7 +171,8 @@ def _named(path: str, name: str, kind: str, pk: int, index: int = 0) -> Picture:
     return Picture(name=name, url=picture_url(kind, pk, index))
 
 
-def _marks(measures: Any) -> tuple[tuple[str, bool], ...]:
+def marks_of(measures: Any) -> tuple[tuple[str, bool], ...]:
+    """Return what was measured of a picture, part by part: whether it is as asked. Empty for measures of another shape."""
     if not metrics.is_current(measures):
         return ()
     found = [(part, measures[part]["matches"]) for part in PARTS]
@@ -170,12 +180,6 @@ def _marks(measures: Any) -> tuple[tuple[str, bool], ...]:
     return tuple((part, matches) for part, matches in found if matches is not None)
 
 
-def _row_marks(row: PromptTestResult) -> tuple[tuple[str, bool], ...]:
-    found = (
-        ("background", row.correct_background_color),
-        ("hair", row.correct_hair_color),
-        ("eyes", row.correct_eye_color),
-        ("accessories", row.accessories_visible),
-        ("pixel art", row.is_pixel_art),
-    )
-    return tuple((part, matches) for part, matches in found if matches is not None)
+def row_marks(*checks: bool | None) -> tuple[tuple[str, bool], ...]:
+    """Return the same from a prompt test result's columns, the values of CHECKS."""
+    return tuple((part, matches) for part, matches in zip(CHECKS.values(), checks, strict=True) if matches is not None)

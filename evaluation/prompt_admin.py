@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from evaluation.gallery import picture_url, render_picture
+from evaluation.matrix_models import FullComparison, WeightRender
 from evaluation.models import PromptTestResult, SuitePrompt, SuiteRule, TestPrompt, TestRender
+from evaluation.renderjob import Status
 from evaluation.resources import PromptTestResultResource, TestPromptResource
 from punklab.acts import ReadOnlyAdmin
 from punklab.badges import badge
@@ -125,3 +128,42 @@ class TestRenderAdmin(ReadOnlyAdmin, admin.ModelAdmin[TestRender]):
     @admin.display(description="status", ordering="status")
     def status_badge(self, render: TestRender) -> SafeString | str:
         return badge(render.status)
+
+
+@admin.register(WeightRender)
+class WeightRenderAdmin(ReadOnlyAdmin, admin.ModelAdmin[WeightRender]):
+    list_display = ("picture", "__str__", "status_badge", "seconds", "device", "by", "queued_at", "message")
+    list_display_links = ("__str__",)
+    list_select_related = ("checkpoint__run", "test_prompt", "by")
+    list_filter = ("status", "device")
+    list_per_page = 50
+    search_fields = ("checkpoint__run__run_name", "test_prompt__prompt_name", "message")
+    date_hierarchy = "queued_at"
+
+    @admin.display(description="")
+    def picture(self, render: WeightRender) -> SafeString | str:
+        if render.status != Status.RENDERED:
+            return ""
+        url = picture_url("weight", render.pk)
+        return format_html('<img class="punk" src="{}" width="72" height="72" alt="" loading="lazy">', url)
+
+    @admin.display(description="status", ordering="status")
+    def status_badge(self, render: WeightRender) -> SafeString | str:
+        return badge(render.status)
+
+
+@admin.register(FullComparison)
+class FullComparisonAdmin(ReadOnlyAdmin, admin.ModelAdmin[FullComparison]):
+    list_display = ("__str__", "drawn", "by", "started_at", "cancelled_at", "cancelled_by")
+    list_select_related = ("run", "by", "cancelled_by")
+    search_fields = ("run__run_name", "by__username")
+    date_hierarchy = "started_at"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FullComparison]:
+        drawn = Count("pictures", filter=Q(pictures__render__status=Status.RENDERED))
+        jobs: QuerySet[FullComparison] = super().get_queryset(request)
+        return jobs.annotate(n_drawn=drawn, n_pictures=Count("pictures"))
+
+    @admin.display(description="drawn")
+    def drawn(self, job: FullComparison) -> str:
+        return f"{job.n_drawn} of {job.n_pictures}"  # type: ignore[attr-defined]

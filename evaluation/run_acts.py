@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from evaluation.closing import close
 from evaluation.epoch_acts import CANCEL_RUN, QUEUE_RUN
+from evaluation.matrix_acts import CANCEL_COMPARISON, START_COMPARISON, WEIGHTS_OF_RUN
 from runs.models import TrainingRun
 from runs.run_acts import RUN_ACTS
 
@@ -23,4 +24,7 @@ EVALUATED_RUN_ACTS = (
     *(replace(act, perform=_close) if act.name == "close" else act for act in RUN_ACTS),
     QUEUE_RUN,
     CANCEL_RUN,
+    START_COMPARISON,
+    CANCEL_COMPARISON,
+    WEIGHTS_OF_RUN,
 )

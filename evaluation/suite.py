@@ -76,20 +76,27 @@ def prompts(size: str = Size.FULL) -> list[SuitePrompt]:
     return list(active[:n_prompts])
 
 
-def queue(checkpoint: Checkpoint, size: str = Size.FULL, by: User | None = None, *, again: bool = True) -> int:
+def queue(
+    checkpoint: Checkpoint,
+    size: str = Size.FULL,
+    by: User | None = None,
+    *,
+    again: bool = True,
+    n_seeds: int | None = None,
+) -> int:
     """Queue the suite's pictures that this checkpoint lacks; return how many. Again queues nothing.
 
-    With `again`, pictures that failed, were given up or cancelled are queued once more. Raises SuiteError when they cannot be drawn,
+    `n_seeds` of each prompt, None for as many as the suite has. With `again`, pictures that failed, were given up or cancelled are queued once more. Raises SuiteError when they cannot be drawn,
     PermissionDenied when `by` may not run trainings and their tests."""
-    _refuse(by)
-    return _queue(checkpoint, _renders(checkpoint, size), again=again)
+    refuse_stranger(by)
+    return _queue(checkpoint, wanted(checkpoint, size, n_seeds=n_seeds), again=again)
 
 
 def queue_repeats(checkpoint: Checkpoint, by: User | None = None) -> int:
     """Queue each prompt of the suite once more with another seed, so that what chance alone changes can be measured; return how many.
 
     Raises as `queue` does."""
-    _refuse(by)
+    refuse_stranger(by)
     return queue_seeds(checkpoint, 1, by)
 
 
@@ -97,24 +104,25 @@ def queue_seeds(checkpoint: Checkpoint, n_seeds: int, by: User | None = None) ->
     """Queue the whole suite with `n_seeds` seeds besides its own, as blind pairs need them; return how many were missing.
 
     The same seeds for every checkpoint. Raises SuiteError for a number out of 1 to 20, and as `queue` does."""
-    _refuse(by)
+    refuse_stranger(by)
     if not 1 <= n_seeds <= MOST_SEEDS:
         raise SuiteError(f"{n_seeds} further seeds: from 1 to {MOST_SEEDS} are possible.")
-    wanted = [render for look in range(n_seeds) for render in _renders(checkpoint, Size.FULL, look=look + 1)]
-    return _queue(checkpoint, wanted)
+    asked = [render for look in range(n_seeds) for render in wanted(checkpoint, look=look + 1)]
+    return _queue(checkpoint, asked)
 
 
-def _refuse(by: User | None) -> None:
+def refuse_stranger(by: User | None) -> None:
+    """Raise PermissionDenied when `by` may not queue test pictures; None is whoever sits at the machine."""
     if by is not None and not by.has_perm(TRAIN):
         raise PermissionDenied(f"{by} may not queue test pictures: it needs the role {role_for(TRAIN)}.")
 
 
-def _queue(checkpoint: Checkpoint, wanted: list[TestRender], *, again: bool = True) -> int:
+def _queue(checkpoint: Checkpoint, asked: list[TestRender], *, again: bool = True) -> int:
     with transaction.atomic():
         Checkpoint.objects.select_for_update(no_key=True).get(pk=checkpoint.pk)
         results.epoch_result_for(checkpoint)
-        known = _known(checkpoint, wanted)
-        missing = [render for render in wanted if _key(render) not in known]
+        known = _known(checkpoint, asked)
+        missing = [render for render in asked if _key(render) not in known]
         TestRender.objects.bulk_create(missing)
         n_queued = len(missing)
         if again:
@@ -133,15 +141,20 @@ def cancel(checkpoint: Checkpoint) -> int:
     )
 
 
-def estimate(checkpoint: Checkpoint, size: str = Size.FULL) -> Estimate:
+def estimate(checkpoint: Checkpoint, size: str = Size.FULL, *, n_seeds: int | None = None) -> Estimate:
     """How long the pictures take that the checkpoint still lacks, by those drawn last with the same base and settings.
 
     Raises SuiteError when they cannot be drawn."""
-    wanted = _renders(checkpoint, size)
-    known = _known(checkpoint, wanted)
+    asked = wanted(checkpoint, size, n_seeds=n_seeds)
+    known = _known(checkpoint, asked)
     again = TestRender.objects.filter(pk__in=known.values(), status__in=FINAL - {Status.RENDERED}).count()
-    n_pictures = len(wanted) - len(known) + again
-    each, measured = _pace(checkpoint, wanted[0].request if wanted else {})
+    n_pictures = len(asked) - len(known) + again
+    return estimate_of(asked[0], n_pictures) if asked else Estimate(pictures=0, seconds=0, measured=True)
+
+
+def estimate_of(render: TestRender, n_pictures: int) -> Estimate:
+    """How long so many pictures like this one take, by those drawn last with the same base and settings. A query."""
+    each, measured = _pace(render.checkpoint, render.request)
     return Estimate(pictures=n_pictures, seconds=n_pictures * each, measured=measured)
 
 
@@ -164,6 +177,12 @@ def whole(checkpoint: Checkpoint) -> dict[str, Estimate]:
     return found
 
 
+def pictures(checkpoint: Checkpoint, size: str = Size.FULL, *, n_seeds: int | None = None) -> list[TestRender]:
+    """The rows that the suite has of this checkpoint, whatever became of them. Raises SuiteError as `wanted` does."""
+    known = _known(checkpoint, wanted(checkpoint, size, n_seeds=n_seeds))
+    return list(TestRender.objects.filter(pk__in=known.values()))
+
+
 def _fill() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SUITE_LOCK])
@@ -171,8 +190,12 @@ def _fill() -> None:
             put_in_place(TestPrompt, SuitePrompt)
 
 
-def _renders(checkpoint: Checkpoint, size: str, *, look: int = 0) -> list[TestRender]:
-    """The suite's rows for this checkpoint, unsaved; of look 0 with the suite's own seeds."""
+def wanted(
+    checkpoint: Checkpoint, size: str = Size.FULL, *, look: int = 0, n_seeds: int | None = None
+) -> list[TestRender]:
+    """The suite's rows for this checkpoint, unsaved; of look 0 with the suite's own seeds, `n_seeds` of each prompt.
+
+    Raises SuiteError when they cannot be drawn."""
     try:
         _drawable(checkpoint)
         finish = finish_for(checkpoint)
@@ -180,7 +203,9 @@ def _renders(checkpoint: Checkpoint, size: str, *, look: int = 0) -> list[TestRe
         if look:
             return [_render(checkpoint, place, finish, look=look) for place in places]
         # The first seed of every prompt before the second of any: a suite that is cut short is broad
-        return [_render(checkpoint, place, finish, nth=nth) for nth in range(N_SEEDS[size]) for place in places]
+        return [
+            _render(checkpoint, place, finish, nth=nth) for nth in range(n_seeds or N_SEEDS[size]) for place in places
+        ]
     except (BaseError, RequestError) as error:
         raise SuiteError(f"{checkpoint} cannot be drawn: {error}") from error
 
@@ -204,10 +229,10 @@ def _key(render: TestRender) -> tuple[int, str]:
     return render.test_prompt_id, render.digest
 
 
-def _known(checkpoint: Checkpoint, wanted: list[TestRender]) -> dict[tuple[int, str], int]:
+def _known(checkpoint: Checkpoint, renders: list[TestRender]) -> dict[tuple[int, str], int]:
     """The keys of those rows that are there already."""
-    there = TestRender.objects.filter(checkpoint=checkpoint, digest__in=[render.digest for render in wanted])
-    asked = {_key(render) for render in wanted}
+    there = TestRender.objects.filter(checkpoint=checkpoint, digest__in=[render.digest for render in renders])
+    asked = {_key(render) for render in renders}
     return {_key(render): render.pk for render in there if _key(render) in asked}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path
 
-from evaluation import blind_start_views, blind_views, desk_views, views
+from evaluation import blind_start_views, blind_views, desk_views, matrix_views, views
 
 app_name = "evaluation"
 urlpatterns = [
@@ -23,7 +23,9 @@ urlpatterns = [
     path("review/picture/<int:pk>/", admin.site.admin_view(desk_views.picture_review), name="picture_review"),
     path("review/measures/<int:pk>/", admin.site.admin_view(desk_views.picture_measures), name="picture_measures"),
     path("measures/", admin.site.admin_view(views.measures), name="measures"),
-    path("compare/<int:pk>/", admin.site.admin_view(views.compare), name="compare"),
+    path("compare/<int:pk>/", admin.site.admin_view(matrix_views.matrix), name="compare"),
+    path("compare/<int:pk>/progress/", admin.site.admin_view(matrix_views.progress), name="comparison_progress"),
+    path("compare/<int:pk>/export/<slug:kind>/", admin.site.admin_view(matrix_views.export), name="export_matrix"),
     path("pairs/", admin.site.admin_view(blind_start_views.pairs), name="pairs"),
     path("pairs/start/<int:pk>/", admin.site.admin_view(blind_start_views.start), name="pairs_start"),
     path("pairs/<int:pk>/", admin.site.admin_view(blind_views.vote_page), name="pairs_vote"),

@@ -1,9 +1,8 @@
-"""The console's own pages on epochs: pictures, a run's epochs side by side, how far measures agree with people."""
+"""The console's own pages on epochs: pictures, how far measures agree with people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
@@ -12,23 +11,24 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from evaluation import agreement, comparison, convergence, marks, scoring, suggestions
-from evaluation.gallery import render_picture
+from evaluation import agreement, marks, scoring, suggestions
+from evaluation.matrix_models import WeightRender
 from evaluation.models import EpochResult, PromptTestResult, TestRender
 from punklab import pictures
-from punklab.diffusion.base import BaseError
 from punklab.roles import VIEW_EPOCHS
-from runs.models import AdoptedPicture, TrainingRun
+from runs.models import AdoptedPicture
 
 # Kind of picture to the path that its row names; rows that are ours never change theirs.
 _PATHS: dict[str, Callable[[int, int], str | None]] = {
     "render": lambda pk, _: get_object_or_404(TestRender, pk=pk).finished,
     "raw": lambda pk, _: get_object_or_404(TestRender, pk=pk).raw,
+    "weight": lambda pk, _: get_object_or_404(WeightRender, pk=pk).finished,
+    "weight-raw": lambda pk, _: get_object_or_404(WeightRender, pk=pk).raw,
     "adopted": lambda pk, _: get_object_or_404(AdoptedPicture, pk=pk).file,
     "result": lambda pk, _: get_object_or_404(PromptTestResult, pk=pk).image_path,
     "epoch": lambda pk, index: dict(enumerate(get_object_or_404(EpochResult, pk=pk).test_image_paths or [])).get(index),
 }
-_OURS = {"render", "raw", "adopted"}
+_OURS = {"render", "raw", "weight", "weight-raw", "adopted"}
 
 
 @require_safe
@@ -41,36 +41,6 @@ def picture(request: HttpRequest, kind: str, pk: int, index: int) -> HttpRespons
     if kind not in _OURS:
         response["Cache-Control"] = "private, no-cache"
     return response
-
-
-@require_safe
-@permission_required(VIEW_EPOCHS, raise_exception=True)
-def compare(request: HttpRequest, pk: int) -> HttpResponse:
-    """The base model and each epoch of a run, prompt by prompt."""
-    run = get_object_or_404(TrainingRun, pk=pk)
-    rows: list[dict[str, Any]] = []
-    prompts: list[Any] = []
-    problem = ""
-    try:
-        found = comparison.compare(run)
-    except BaseError as error:
-        problem = str(error)
-    else:
-        prompts = list(found.prompts)
-        rows = [
-            {"row": row, "cells": [render and render_picture(render) for render in row.renders]} for row in found.rows
-        ]
-    context = {
-        **admin.site.each_context(request),
-        "title": f"Compare the epochs of {run}",
-        "run": run,
-        "prompts": prompts,
-        "rows": rows,
-        "problem": problem,
-        "trend": convergence.for_run(run),
-        "opts": TrainingRun._meta,
-    }
-    return TemplateResponse(request, "evaluation/compare.html", context)
 
 
 @require_safe

@@ -12,6 +12,7 @@ BENCHES = (
     ("measuring pictures", "tests.bench_measures"),
     ("the web process", "tests.bench_web"),
     ("the console's lists", "tests.bench_console"),
+    ("the matrix", "tests.bench_matrix"),
 )
 
 

@@ -22,6 +22,7 @@ from django_q.signing import SignedPackage
 
 from deployment.models import Generation, Release, Verification
 from evaluation.blind_models import BlindTest, Pair, Unblinding, Vote
+from evaluation.matrix_models import ComparedPicture, FullComparison, WeightRender
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, SuiteRule, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import roles
@@ -170,7 +171,7 @@ def _judging(numbers: range, people: list[User]) -> None:
         PromptTestResult(epoch_result=result, test_prompt=prompt, image_path="/far/away.png", passed=True)
         for result, prompt in zip(results, prompts, strict=True)
     )
-    TestRender.objects.bulk_create(
+    renders = TestRender.objects.bulk_create(
         TestRender(
             checkpoint=checkpoint,
             test_prompt=prompt,
@@ -182,6 +183,26 @@ def _judging(numbers: range, people: list[User]) -> None:
             device="cpu",
         )
         for i, checkpoint, prompt, result in zip(numbers, checkpoints, prompts, tested, strict=True)
+    )
+    WeightRender.objects.bulk_create(
+        WeightRender(
+            checkpoint=checkpoint,
+            test_prompt=prompt,
+            lora_weight=0.6,
+            digest=_sha256("request", i),
+            status=STATUSES[i % 3],
+            finished=f"{i}.png",
+            request={"prompt": "a punk"},
+            by=person,
+        )
+        for i, checkpoint, prompt, person in zip(numbers, checkpoints, prompts, people, strict=True)
+    )
+    comparisons = FullComparison.objects.bulk_create(
+        FullComparison(run=run, by=person, cancelled_by=person) for run, person in zip(runs, people, strict=True)
+    )
+    ComparedPicture.objects.bulk_create(
+        ComparedPicture(comparison=comparison, render=render, queued_here=True)
+        for comparison, render in zip(comparisons, renders, strict=True)
     )
     _pairs(people, checkpoints)
     ScoreEntry.objects.bulk_create(

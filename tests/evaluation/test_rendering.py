@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from django_q.models import OrmQ
 from PIL import Image
 
-from evaluation import comparison, rendering, results, suite, tasks
+from evaluation import comparison, full_comparison, rendering, results, suite, tasks, weights
+from evaluation.matrix import Question, matrix
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestRender
 from evaluation.renderjob import ATTEMPTS, Status
 from evaluation.requests import request_for
-from punklab.diffusion.renderer import Renderer, request_of
+from punklab.diffusion.renderer import Renderer, request_of, resident
 from punklab.diffusion.request import RenderRequest
 from runs.bases import base_for
 from runs.checkpoints import base_alone
@@ -255,4 +259,35 @@ def test_the_comparison_sets_the_baseline_beside_the_epochs(checkpoint, tmp_path
         "compare", checkpoint.run.run_name, "2", "--beside", "perfect", "7", sheet=tmp_path / "sheet.png", stdout=out
     )
     assert f"{best_before}: 0 of 3 pictures\nepoch 2: 3 of 3 pictures, background" in out.getvalue()
-    assert size_of(tmp_path / "sheet.png") == (3 * 104 + 8, 3 * 104 + 8)
+    assert size_of(tmp_path / "sheet.png") == (240 + 3 * 104 + 8, 40 + 3 * 104 + 8)
+
+
+@pytest.mark.usefixtures("six_prompts")
+def test_a_full_comparison_is_drawn_with_the_weights_and_at_nought_a_lora_changes_not_a_byte(checkpoint):
+    base = base_alone(base_for("miniature"))
+    job = full_comparison.start(checkpoint.run, None)
+    weights.queue(checkpoint, [0.0, 0.5, 1.0])
+    for each in (base, checkpoint):
+        tasks.render_checkpoint(each.pk)
+    stands = full_comparison.progress(job)
+    assert (stands.drawn, stands.waiting, stands.is_whole) == (12, 0, True)
+    row = EpochResult.objects.get()
+    assert row.num_test_images == 6, "pictures at other weights do not count"
+    assert (results.metrics_ours(row) or {})["n_pictures"] == 6
+    found = matrix(Question(runs=[checkpoint.run], weight=None))
+    assert [line.title for line in found.rows] == [str(base), "epoch 2 at 0", "epoch 2 at 0.5", "epoch 2"]
+    at_nought, half, whole = ([Path(cell.raw) for cell in line.cells] for line in found.rows[1:])
+    assert at_nought == [Path(cell.raw) for cell in found.rows[0].cells], "the base's own files"
+    for row in checkpoint.weight_renders.all():
+        assert request_of(row.raw_path) == RenderRequest(**row.request)
+        assert size_of(row.finished_path) == (24, 24)
+    drawn = {
+        name: [(settings.STORAGE_DIR / path).read_bytes() for path in paths]
+        for name, paths in (("nought", at_nought), ("half", half), ("whole", whole))
+    }
+    assert all(len({*three}) == 3 for three in zip(*drawn.values(), strict=True)), "each weight is another picture"
+    first = base.test_renders.order_by("priority").first()
+    asked = replace(RenderRequest(**first.request), lora_sha256=checkpoint.sha256, lora_weight=0.0)
+    (with_lora,) = resident(base_for("miniature"), "cpu").render([asked], paths_of(checkpoint))
+    with Image.open(str(first.raw_path)) as without:
+        assert with_lora.raw.tobytes() == without.convert("RGB").tobytes(), "merging at 0 leaves the base as it is"

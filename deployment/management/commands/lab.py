@@ -16,6 +16,7 @@ from django_q.tasks import async_task
 
 from deployment import demo, tasks
 from deployment.models import Generation, Release, Verification
+from evaluation.matrix_models import WeightRender
 from evaluation.models import EpochResult, TestRender
 from evaluation.progressive import queue_untested
 from evaluation.renderjob import Status
@@ -84,7 +85,7 @@ class Command(BaseCommand):
 
     def _prepare(self, punks: str) -> tuple[dict[str, str], TrainingRun]:
         passwords = demo.make_people()
-        for rows in (TestRender.objects, Generation.objects, Verification.objects):
+        for rows in (TestRender.objects, WeightRender.objects, Generation.objects, Verification.objects):
             rows.put_all_back()  # nobody else works on this database: what a killed lab was drawing is drawn now
         self.stdout.write("Importing captions ...")
         try:

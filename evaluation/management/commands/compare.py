@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from PIL import Image
 
-from evaluation import comparison, results, scoring
+from evaluation import comparison, full_comparison, matrix, matrix_export, results, scoring, suite
 from runs.models import Checkpoint
 from runs.naming import UnknownRunError, find_run
 
-CELL, GAP = 96, 8  # pixels of a sheet
 COLUMNS = (("background", "background_accuracy"), ("hair", "hair_accuracy"), ("pixel art", "pixel_art_purity"))
+
+_WRITERS: dict[str, Callable[[matrix.Matrix, str], Iterable[bytes]]] = {
+    "sheet": lambda found, _: [matrix_export.sheet_png(found)],
+    "page": lambda found, title: [matrix_export.page(found, title).encode()],
+    "originals": lambda found, _: matrix_export.archive(found),
+}
 
 
 class Command(BaseCommand):
@@ -25,6 +30,9 @@ class Command(BaseCommand):
             "--beside", nargs=2, action="append", default=[], metavar=("RUN", "EPOCH"), help="another run's epoch"
         )
         parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write the pictures, an epoch a line")
+        parser.add_argument("--page", type=Path, metavar="FILE.html", help="the same as a file that needs nothing else")
+        parser.add_argument("--originals", type=Path, metavar="FILE.zip", help="the pictures as they were drawn")
+        parser.add_argument("--full", action="store_true", help="queue what is missing, beside the base and --beside")
 
     def handle(self, **options: Any) -> str:
         """Return the table. Raises CommandError for an unknown run or epoch, or a sheet that cannot be written."""
@@ -32,32 +40,23 @@ class Command(BaseCommand):
             for epoch in options["epochs"]:
                 scoring.find_epoch(options["run"], epoch)
             others = [_checkpoint(run, epoch) for run, epoch in options["beside"]]
-            found = comparison.compare(find_run(options["run"]), options["epochs"] or None, others)
-        except (scoring.ScoringError, UnknownRunError) as error:
+            run = find_run(options["run"])
+            if options["full"]:
+                left = full_comparison.progress(full_comparison.start(run, None, others)).left
+                self.stdout.write(f"to draw: {left or 'nothing'}")
+            found = comparison.compare(run, options["epochs"] or None, others)
+        except (scoring.ScoringError, UnknownRunError, suite.SuiteError) as error:
             raise CommandError(str(error)) from error
         if not found.prompts:
             raise CommandError(f"No test pictures of {options['run']} have been asked for yet: see test_epoch.")
-        if options["sheet"]:
+        question = matrix.Question(runs=[run], epochs=options["epochs"] or None, beside=others)
+        for kind, file in ((kind, options[kind]) for kind in _WRITERS if options[kind]):
             try:
-                sheet(found).save(options["sheet"], "PNG")
+                with file.open("wb") as opened:
+                    opened.writelines(_WRITERS[kind](matrix.matrix(question), str(run)))
             except OSError as error:
-                raise CommandError(f"{options['sheet']} cannot be written: {error}") from error
+                raise CommandError(f"{file} cannot be written: {error}") from error
         return "\n".join(_line(row) for row in found.rows)
-
-
-def sheet(found: comparison.Comparison) -> Image.Image:
-    """The 24x24 pictures enlarged fourfold, a checkpoint a line, a prompt a column; grey where none is drawn."""
-    step = CELL + GAP
-    image = Image.new("RGB", (len(found.prompts) * step + GAP, len(found.rows) * step + GAP), "white")
-    for line, row in enumerate(found.rows):
-        for column, render in enumerate(row.renders):
-            place = (GAP + column * step, GAP + line * step)
-            if render is None or render.finished_path is None:
-                image.paste((221, 221, 221), (*place, place[0] + CELL, place[1] + CELL))
-                continue
-            with Image.open(render.finished_path) as picture:
-                image.paste(picture.convert("RGB").resize((CELL, CELL), Image.Resampling.NEAREST), place)
-    return image
 
 
 def _checkpoint(run: str, epoch: str) -> Checkpoint:
