@@ -1,4 +1,4 @@
-"""The console: Django's admin under our name, with the queue at a glance on its first page."""
+"""The console: Django's admin under our name, with the lab at a glance on its first page (`punklab.home`)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any, TypeVar, cast
 
 from auditlog.context import set_actor
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db.models import Count, Model
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
-from django_q.models import Failure, OrmQ
 
 from deployment.models import Generation, Release
-from evaluation.models import EpochResult, TestRender
+from evaluation.models import TestRender
 from evaluation.renderjob import Status
+from punklab import home
 from runs.models import TrainingJob
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
@@ -70,8 +71,18 @@ class ConsoleSite(admin.AdminSite):
         return {**super().each_context(request), "live": SimpleLazyObject(Release.objects.live)}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        sees = request.user.has_perm("runs.view_trainingrun")
-        facts = {"overview": overview(), "needs": needs()} if sees else {}
+        facts: dict[str, Any] = {}
+        if request.user.has_perm("runs.view_trainingrun"):
+            assert isinstance(request.user, User)
+            facts = {
+                "overview": overview(),
+                "needs": home.needs(request.user),
+                "n_to_score": home.to_score(request.user),
+                "n_tasks": home.tasks_waiting(),
+                "running": home.running(),
+                "lately": home.lately(),
+                "spent": home.spent(),
+            }
         return super().index(request, {**facts, **(extra_context or {})})
 
 
@@ -83,15 +94,6 @@ def overview() -> list[Line]:
         ("Visitors' punks", Generation),
     )
     return [_line(kind, model) for kind, model in kinds]
-
-
-def needs() -> dict[str, int]:
-    """What waits for a person, or for a worker: counts."""
-    return {
-        "awaiting_scores": EpochResult.objects.awaiting_scores().count(),
-        "tasks": OrmQ.objects.count(),
-        "failures": Failure.objects.count(),
-    }
 
 
 def _line(kind: str, model: type[Model]) -> Line:

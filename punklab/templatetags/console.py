@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import template
 
 from punklab import badges
@@ -9,6 +11,13 @@ from punklab import badges
 register = template.Library()
 register.filter("badge", badges.badge)
 register.filter("tone", badges.tone)
+
+
+@register.filter
+def words(need: Any) -> str:
+    """Return what a need is called, one or many of it."""
+    one, many = need.what.split("|")
+    return one if need.n == 1 else many
 
 
 @register.filter
