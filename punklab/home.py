@@ -100,7 +100,7 @@ def to_score(user: User) -> int:
 
 def tasks_waiting() -> int:
     """How many tasks the database's queue holds."""
-    return OrmQ.objects.count()
+    return int(OrmQ.objects.count())
 
 
 def running() -> list[Running]:
