@@ -22,7 +22,8 @@ from evaluation.gallery import Card, card_of, cards_of
 from evaluation.matrix_acts import WEIGHTS_OF_EPOCH
 from evaluation.models import EpochResult, EpochResultQuerySet, PictureReview, PromptTestResult, ScoreEntry, SuiteRule
 from evaluation.progressive import Choice, choices_for
-from evaluation.prompt_admin import render_thumbnail
+from evaluation.prompt_admin import thumbnail
+from evaluation.renderjob import Status
 from evaluation.resources import EpochResultResource
 from evaluation.run_acts import EVALUATED_RUN_ACTS
 from evaluation.run_difference import difference_of
@@ -269,9 +270,9 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EpochResult]:
-        drawn = (
-            PromptTestResult.objects.select_related("render").filter(render__isnull=False).order_by("render__priority")
-        )
+        # One pass over the lab's table, which has no index by epoch; the measures stay where they are
+        drawn = PromptTestResult.objects.select_related("render").filter(render__status=Status.RENDERED)
+        drawn = drawn.order_by("render__priority").only("epoch_result", "render__finished")
         return super().get_queryset(request).prefetch_related(Prefetch("prompt_results", drawn, to_attr="drawn"))
 
     def change_view(
@@ -295,7 +296,7 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
     @admin.display(description="")
     def picture(self, result: EpochResult) -> SafeString | str:
         drawn: list[PromptTestResult] = result.drawn  # type: ignore[attr-defined]
-        return render_thumbnail(drawn[0].render) if drawn else ""
+        return thumbnail(drawn[0].render.pk) if drawn else ""
 
     @admin.display(description="scores")
     def scores(self, result: EpochResult) -> str:

@@ -21,9 +21,12 @@ from punklab.mirrored_imports import MirroredFilesAdmin
 
 def render_thumbnail(render: TestRender) -> SafeString | str:
     """Return the <img> of a test render, or its status while there is none. Asks the database for nothing."""
-    if not render.finished:
-        return badge(render.status)
-    url = picture_url("render", render.pk)
+    return thumbnail(render.pk) if render.finished else badge(render.status)
+
+
+def thumbnail(render: int) -> SafeString:
+    """Return the <img> of a drawn test render by its key."""
+    url = picture_url("render", render)
     return format_html('<img class="punk" src="{}" width="72" height="72" alt="" loading="lazy">', url)
 
 

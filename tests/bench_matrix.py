@@ -1,4 +1,4 @@
-"""The matrix: as many queries at 1,000 cells as at 20, and with 10,000 epochs in the database as quick as with 50.
+"""The matrix, the desk, the lists: as many queries with 10,000 epochs in the database as with 101, and not much slower.
 
 Leaves nothing in the database. Times are the server's, of whole answers, with both kinds of pictures named, none read.
 """
@@ -17,6 +17,7 @@ EPOCHS, PROMPTS = 50, 20  # of the page of 1,000 cells
 RUNS_MORE, EPOCHS_MORE = 500, 20  # 10,000 epoch results, 200,000 prompt test results and as many test renders
 ROUNDS = 20
 SLOWER = 2.0  # times: what a full database may cost the same page
+LONGER = ("the list of epochs", "the list of runs", "the first page")  # they show more rows when there are more
 SLACK = 0.02  # seconds that a loaded machine adds to the shortest page
 WANTED_P95 = 300  # milliseconds on 2 cores: told, not bounded, since a day's load says more about it than the code
 
@@ -61,11 +62,16 @@ def main() -> int:
         )
         small = matrix_rows.drawn_run(1, prompts, files=False)
         large, other = (matrix_rows.drawn_run(EPOCHS, prompts, files=False) for _ in range(2))
+        desk = EpochResult.objects.get(training_run=large, epoch_number=2)
         pages = {
             "20 cells": reverse("evaluation:compare", args=(small.pk,)),
             "1,000 cells": reverse("evaluation:compare", args=(large.pk,)),
             "1,000 cells of two runs": reverse("evaluation:compare", args=(large.pk,)) + f"?run={other.pk}&epochs=1-25",
             "its progress": reverse("evaluation:comparison_progress", args=(large.pk,)),
+            "the desk of an epoch": reverse("evaluation:review_epoch", args=(desk.pk,)),
+            "the list of epochs": reverse("admin:evaluation_epochresult_changelist"),
+            "the list of runs": reverse("admin:runs_trainingrun_changelist"),
+            "the first page": reverse("admin:index"),
         }
         few = {name: _measured(client, address) for name, address in pages.items()}
         with connection.cursor() as cursor:
@@ -79,14 +85,17 @@ def main() -> int:
         for name, address in pages.items():
             queries, times, cpu = _measured(client, address)
             before = min(few[name][1])
-            missed += queries != few[name][0] or min(times) > SLOWER * before + SLACK
+            is_slower = min(times) > SLOWER * before + SLACK
+            missed += queries != few[name][0] or (is_slower and name not in LONGER)
             sys.stdout.write(
                 f"{name}: {few[name][0]} queries, {queries} with {told}; least {1000 * min(times):.0f} ms, "
                 f"p95 {1000 * sorted(times)[int(0.95 * ROUNDS) - 1]:.0f} ms (wanted: {WANTED_P95}), its own CPU {1000 * cpu:.0f} ms, {min(times) / before:.2f} times the least before\n"
             )
         missed += few["20 cells"][0] != few["1,000 cells"][0]
         transaction.set_rollback(True)
-    sys.stdout.write(f"bound: the same number of queries everywhere, at most {SLOWER:g} times the time\n")
+    sys.stdout.write(
+        f"bound: the same number of queries, at most {SLOWER:g} times the time, but for {', '.join(LONGER)}\n"
+    )
     return int(missed > 0)
 
 
