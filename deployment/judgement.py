@@ -13,7 +13,7 @@ from functools import cached_property
 
 from django.urls import reverse
 
-from evaluation import metrics, results, verdicts
+from evaluation import metrics, results, verdicts, voices
 from evaluation.models import EpochResult, PictureReview, ScoreEntry, TestRender
 from evaluation.proof import clopper_pearson
 from evaluation.renderjob import Status
@@ -84,7 +84,6 @@ _MUST_HAVES = (
         (PictureReview.Defect.HAT, PictureReview.Defect.EYEWEAR, PictureReview.Defect.BOW),
     ),
 )
-_PEOPLE = (ScoreEntry.Source.PERSON, ScoreEntry.Source.ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,19 @@ class Judged:
         return results.metrics_ours(self.result) or {}
 
     @cached_property
-    def said(self) -> ScoreEntry | None:
-        """A person's latest word with scores; None where nobody gave any."""
-        entries = self.result.score_entries.filter(source__in=_PEOPLE).select_related("by")
-        return next((entry for entry in entries), None)
+    def heard(self) -> list[ScoreEntry]:
+        """The scores of people that stand, the latest of each, the oldest first."""
+        return voices.standing(self.result.score_entries.select_related("by"))
 
-    @cached_property
+    @property
+    def who(self) -> str:
+        """Who gave them; empty where nobody known did."""
+        return " and ".join(str(entry.by) for entry in self.heard if entry.by)
+
+    @property
     def issues(self) -> list[str] | None:
-        """What a person found wrong, in their words; None where nobody said."""
-        return None if self.said is None else self.said.issues
+        """What people found wrong, in their words; None where nobody said."""
+        return voices.said(self.heard, "issues")
 
     @cached_property
     def renders(self) -> list[TestRender]:
@@ -127,9 +130,9 @@ class Judged:
     @property
     def is_unattended(self) -> bool:
         """Whether its scores come from a machine and nobody judged them: a script's, or a suggestion taken over."""
-        if self.said is None:
+        if not self.heard:
             return self.result.is_machine_scored
-        return self.said.source == ScoreEntry.Source.ACCEPTED
+        return all(entry.source == ScoreEntry.Source.ACCEPTED for entry in self.heard)
 
     @cached_property
     def looked_at(self) -> tuple[int, int]:
@@ -170,7 +173,7 @@ def score_item(judged: Judged) -> Item:
     if judged.is_unattended:
         told = f"{given}, average {result.average:.1f}: a machine's scores, and nobody's word."
         return Item(met=Met.NO, evidence=told, **facts)
-    by = f" by {judged.said.by}" if judged.said and judged.said.by else ""
+    by = f" by {judged.who}" if judged.who else ""
     met = Met.YES if result.average >= verdicts.PRODUCTION_AVERAGE else Met.NO
     return Item(met=met, evidence=f"{given}{by}, average {result.average:.1f}.", **facts)
 
@@ -223,8 +226,11 @@ def _item(trait: _Trait, judged: Judged) -> Item:
     if complaint:
         return Item(met=Met.NO, evidence=complaint + besides, **facts)
     if judged.issues is not None:
-        by = judged.said.by if judged.said and judged.said.by else "a person"
-        return Item(met=Met.YES, evidence=f"{by} said what is wrong, and this is no part of it.{besides}", **facts)
+        return Item(
+            met=Met.YES,
+            evidence=f"{judged.who or 'a person'} said what is wrong, and this is no part of it.{besides}",
+            **facts,
+        )
     if not measured:
         return Item(met=Met.UNKNOWN, evidence="not measured, and no person said what is wrong.", **facts)
     if any(each.is_faulty for each in measured):

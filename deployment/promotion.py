@@ -18,8 +18,8 @@ from deployment.judgement import Judged, Met, must_haves
 from deployment.models import Release, Verification
 from deployment.releases import ReleaseError, drawn_like, put_live
 from deployment.traits import TRIGGER
-from evaluation import verdicts
-from evaluation.models import EpochResult, ScoreEntry, TestRender
+from evaluation import verdicts, voices
+from evaluation.models import EpochResult, TestRender
 from evaluation.renderjob import Status
 from evaluation.requests import request_for
 from evaluation.results import checkpoint_of
@@ -149,7 +149,7 @@ def _score_faults(judged: Judged) -> Iterator[str]:
         yield "Nobody has scored it: it needs all three scores."
     elif judged.is_unattended and not judged.all_looked_at:
         looked, n = judged.looked_at
-        given = "Its scores were taken over from the suggestion" if judged.said else "Only a script has scored it"
+        given = "Its scores were taken over from the suggestion" if judged.heard else "Only a script has scored it"
         yield f"{given}: a person must score it, or look at every picture ({looked} of {n} looked at)."
 
 
@@ -173,9 +173,9 @@ def _gate_doubts(judged: Judged) -> Iterator[str]:
 
 def _background_contradicted(epoch_result: EpochResult, checkpoint: Checkpoint) -> bool:
     """What was measured counts until a person has said which issues the epoch has."""
-    said = epoch_result.score_entries.filter(source=ScoreEntry.Source.PERSON).first()
+    said = voices.said(voices.standing(epoch_result.score_entries.all()), "issues")
     render = verification.judged_render(checkpoint)
-    if render is None or (said is not None and said.issues is not None):
+    if render is None or said is not None:
         return False
     return ((render.measures or {}).get("background") or {}).get("matches") is False
 

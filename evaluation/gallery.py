@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 
-from evaluation import metrics
+from evaluation import metrics, voices
 from evaluation.measured import Measured, measured
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
 from evaluation.renderjob import Status
@@ -135,7 +135,7 @@ def _entries(result: EpochResult) -> tuple[ScoreEntry | None, ScoreEntry | None]
     """The machine's latest suggestion, and a person's latest word; None where there is none."""
     entries = list(result.score_entries.all())
     suggested = next((one for one in entries if one.source == ScoreEntry.Source.MACHINE and one.reasons), None)
-    return suggested, next((one for one in entries if one.source == ScoreEntry.Source.PERSON), None)
+    return suggested, next(reversed(voices.standing(entries)), None)
 
 
 def _renders(checkpoints: Iterable[Checkpoint]) -> dict[int, list[TestRender]]:

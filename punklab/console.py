@@ -15,7 +15,6 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import SimpleLazyObject
 
 from deployment.models import Generation, Release
 from evaluation.models import TestRender
@@ -66,16 +65,13 @@ class ConsoleSite(admin.AdminSite):
         found = super().get_app_list(request, app_label)
         return sorted(found, key=lambda app: self.apps.index(app["app_label"]) if app["app_label"] in self.apps else 9)
 
-    def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Return what every page of the console knows: also the live release, asked for when a page wants it."""
-        return {**super().each_context(request), "live": SimpleLazyObject(Release.objects.live)}
-
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         facts: dict[str, Any] = {}
         if request.user.has_perm("runs.view_trainingrun"):
             assert isinstance(request.user, User)
             facts = {
                 "overview": overview(),
+                "live": Release.objects.live(),
                 "needs": home.needs(request.user),
                 "n_to_score": home.to_score(request.user),
                 "n_tasks": home.tasks_waiting(),

@@ -121,7 +121,8 @@ def test_what_is_neither_measured_nor_said_is_not_known_and_does_not_block(epoch
 def test_a_person_who_said_what_is_wrong_is_believed_in_the_rest(epoch) -> None:
     measured(epoch, hair=0.25, accessories=0.5)
     critic = make_user("reviewer")
-    said = ScoreEntry.objects.create(epoch_result=epoch, source="person", by=critic, issues=["garbled_crown"])
+    given = dict.fromkeys(EpochResult.SCORES, 9)
+    said = ScoreEntry.objects.create(epoch_result=epoch, source="person", by=critic, issues=["garbled_crown"], **given)
     found = {item.label: item for item in must_haves(Judged(epoch))}
     assert found["Colours right"].met == Met.YES
     assert "Measured: hair as asked in 25 % of 12 pictures." in found["Colours right"].evidence
@@ -151,7 +152,8 @@ def test_a_machines_scores_go_live_only_after_every_picture_was_looked_at(epoch,
         EpochResult.objects.update(observations="Auto-scored: fine")
         epoch.refresh_from_db()
     else:
-        ScoreEntry.objects.create(epoch_result=epoch, source=ScoreEntry.Source.ACCEPTED, by=make_user("reviewer"))
+        given = dict.fromkeys(EpochResult.SCORES, 9)
+        ScoreEntry.objects.create(epoch_result=epoch, source="accepted", by=make_user("reviewer"), **given)
     assert "look at every picture (0 of 1 looked at)" in only(faults(epoch))
     assert score_item(Judged(epoch)).met == Met.NO
     with pytest.raises(PromotionError, match="look at every picture"):
