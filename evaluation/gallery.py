@@ -60,8 +60,13 @@ class Card:
     checkpoint: Checkpoint | None = None
     pictures: list[Picture] = field(default_factory=list)
     suggested: ScoreEntry | None = None
-    said: ScoreEntry | None = None
+    heard: list[ScoreEntry] = field(default_factory=list)
     acts: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def disagreement(self) -> str:
+        """A sentence where reviewers are too far apart; else empty."""
+        return voices.disagreement(self.heard)
 
 
 def cards_of(run: TrainingRun, epoch: int | None = None) -> list[Card]:
@@ -72,7 +77,7 @@ def cards_of(run: TrainingRun, epoch: int | None = None) -> list[Card]:
     for result in results:
         result.training_run = run
         card = cards[result.epoch_number] = Card(epoch=result.epoch_number, result=result)
-        card.suggested, card.said = _entries(result)
+        card.suggested, card.heard = _entries(result)
     for checkpoint in run.checkpoints.exclude(epoch=None).filter(**only):
         epoch = checkpoint.epoch or 0
         cards.setdefault(epoch, Card(epoch=epoch)).checkpoint = checkpoint
@@ -91,9 +96,9 @@ def card_of(result: EpochResult) -> Card:
     if result.training_run is not None:
         return cards_of(result.training_run, result.epoch_number)[0]
     row = _results().get(pk=result.pk)
-    suggested, said = _entries(row)
+    suggested, heard = _entries(row)
     pictures_of_row = _pictures(row, [], [])
-    return Card(epoch=row.epoch_number, result=row, suggested=suggested, said=said, pictures=pictures_of_row)
+    return Card(epoch=row.epoch_number, result=row, suggested=suggested, heard=heard, pictures=pictures_of_row)
 
 
 def render_picture(render: TestRender) -> Picture:
@@ -131,11 +136,11 @@ def _results() -> QuerySet[EpochResult]:
     )
 
 
-def _entries(result: EpochResult) -> tuple[ScoreEntry | None, ScoreEntry | None]:
-    """The machine's latest suggestion, and a person's latest word; None where there is none."""
+def _entries(result: EpochResult) -> tuple[ScoreEntry | None, list[ScoreEntry]]:
+    """The machine's latest suggestion, None where there is none, and each reviewer's scores that stand."""
     entries = list(result.score_entries.all())
     suggested = next((one for one in entries if one.source == ScoreEntry.Source.MACHINE and one.reasons), None)
-    return suggested, next(reversed(voices.standing(entries)), None)
+    return suggested, voices.standing(entries)
 
 
 def _renders(checkpoints: Iterable[Checkpoint]) -> dict[int, list[TestRender]]:

@@ -286,6 +286,19 @@ def test_epochs_that_others_scored_wait_for_who_asks_for_them(client, run, revie
     )
 
 
+def test_the_epochs_page_shows_each_reviewer_and_where_they_are_apart(client, run, reviewer):
+    epoch = make_epoch(run, 1)
+    address = reverse("admin:evaluation_epochresult_change", args=(epoch.pk,))
+    scoring.score(epoch, 8, 8, 8, by=reviewer)
+    assert "prompt, by anna" in client.get(address).content.decode()
+    scoring.score(epoch, 7, 7, 7, by=make_user("reviewer", username="ben"))
+    page = client.get(address).content.decode()
+    assert "the median of 2 reviewers" in page
+    assert "<li>ben: 7, 7, 7</li>" in page
+    scoring.score(epoch, 3, 8, 8, by=reviewer)
+    assert "4 points on visual apart" in client.get(address).content.decode()
+
+
 def say(client: Any, result: PromptTestResult, **word: Any) -> Any:
     address = reverse("evaluation:picture_review", args=(result.pk,))
     return client.post(address, json.dumps(word), content_type="application/json")
