@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from evaluation import blind_admin as blind_admin  # registers its lists
 from evaluation import convergence, criteria, full_comparison, picture_reviews, voices
 from evaluation import epochs as epochs_measured
+from evaluation import trend_admin as trend_admin  # registers its lists
 from evaluation.baselines import Baselines
 from evaluation.checklists import Checklist, checklists
 from evaluation.epoch_acts import QUEUE_EPOCH, REPEAT_EPOCH
