@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -179,8 +178,9 @@ def _means(row: EpochResult) -> dict[str, float]:
 def _suggested(row: EpochResult) -> float | None:
     """The mean of the latest suggestion; None unless it has all three scores."""
     entries: list[ScoreEntry] = row.suggestions  # type: ignore[attr-defined]
-    given = [getattr(entries[0], name) for name in EpochResult.SCORES] if entries else [None]
-    return None if None in given else math.fsum(given) / len(given)
+    given = [getattr(entries[0], name) for name in EpochResult.SCORES] if entries else []
+    known = [score for score in given if score is not None]
+    return sum(known) / len(known) if len(known) == len(EpochResult.SCORES) else None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
+from evaluation import simulation
 from evaluation.trend import MOST_MEASURES, trend_of
 from punklab.acts import ActsAdmin
 from punklab.roles import VIEW_EPOCHS
@@ -32,6 +33,7 @@ def trend(request: HttpRequest, pk: int) -> HttpResponse:
         "trend": trend_of(run, chosen),
         "acts": [offer for offer in offers if offer["name"] in _OFFERED_HERE],
         "most_measures": MOST_MEASURES,
+        "simulated": simulation.costs(),
         "opts": TrainingRun._meta,
     }
     return TemplateResponse(request, "evaluation/trend.html", context)
