@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ def _best_early(rng: Rng) -> Floats:
 
 def _best_late(rng: Rng) -> Floats:
     """It rises all the way, more slowly at the end."""
-    return 8.5 - 4.5 * np.exp(-_EPOCHS / rng.uniform(3, 6))
+    found: Floats = 8.5 - 4.5 * np.exp(-_EPOCHS / rng.uniform(3, 6))
+    return found
 
 
 def _dips_before(rng: Rng) -> Floats:
@@ -88,8 +89,8 @@ def costs() -> Costs:
     found = [_cost("stop at the first dip", known, first_dip)]
     for below in PATIENCES:
         patience = Patience(below_best=below)
-        rule = f"patience {below}"
-        found.append(_cost(rule, known, lambda seen, own=patience: stops(seen, own), patience == DEFAULT_PATIENCE))
+        rule = partial(stops, patience=patience)
+        found.append(_cost(f"patience {below}", known, rule, is_default=patience == DEFAULT_PATIENCE))
     return Costs(shapes=list(SHAPES), costs=found, milliseconds=round(1000 * (time.perf_counter() - began)))
 
 

@@ -18,7 +18,7 @@ def by_rule():
 
 def test_regret_is_what_is_missed_after_the_stop_and_saving_what_is_not_trained():
     history = [5, 7, 6, 8, 9]
-    assert simulation.outcome(history, simulation.first_dip) == (2, pytest.approx(0.4))
+    assert simulation.outcome(history, simulation.first_dip) == pytest.approx((2, 0.4))
     assert simulation.outcome(history, lambda seen: stops(seen, Patience())) == (0, 0)
 
 

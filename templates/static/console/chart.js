@@ -13,6 +13,7 @@
       const row = label.parentElement;
       label.tabIndex = 0;
       label.setAttribute("role", "button");
+      label.setAttribute("aria-label", label.textContent); // without the colon that the style adds
       const tell = () => label.setAttribute("aria-pressed", String(!row.classList.contains("u-off")));
       tell();
       label.addEventListener("click", () => setTimeout(tell));
