@@ -25,7 +25,8 @@ Rng = np.random.Generator
 
 def _best_early(rng: Rng) -> Floats:
     """The third epoch or so is the best, then it wavers lower, as the lab's third run did."""
-    return np.where(rng.integers(1, 4) == _EPOCHS, 7.0, np.minimum(5.5, 4 + _EPOCHS))
+    found: Floats = np.where(rng.integers(1, 4) == _EPOCHS, 7.0, np.minimum(5.5, 4 + _EPOCHS))
+    return found
 
 
 def _best_late(rng: Rng) -> Floats:
@@ -49,7 +50,8 @@ def _noise_alone(_: Rng) -> Floats:
 def _overtrained(rng: Rng) -> Floats:
     """It rises to a peak in the middle and falls for good."""
     peak = rng.integers(4, 8)
-    return 8.5 - np.where(peak > _EPOCHS, 0.7, 0.6) * np.abs(_EPOCHS - peak)
+    found: Floats = 8.5 - np.where(peak > _EPOCHS, 0.7, 0.6) * np.abs(_EPOCHS - peak)
+    return found
 
 
 SHAPES: dict[str, Callable[[Rng], Floats]] = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Prefetch
 
-from evaluation import convergence, metrics, noise, results, selection
+from evaluation import convergence, metrics, noise, results, selection, verdicts
 from evaluation.convergence import Convergence, Patience
 from evaluation.metrics import Measure
 from evaluation.models import EpochResult, ScoreEntry
@@ -79,6 +80,7 @@ class Trend:
     patience: Patience
     scores: Chart
     measures: Chart | None
+    all_measures: Chart | None
     offered: Sequence[Measure]
     shown: Collection[str]
 
@@ -95,13 +97,15 @@ def trend_of(run: TrainingRun, chosen: Collection[str] | None = None) -> Trend:
     offered = [each for each in OFFERED if any(each.key in _means(row) for row in rows)]
     keys = FIRST_SHOWN if chosen is None else chosen
     shown = [measure for measure in offered if measure.key in keys][:MOST_MEASURES]
+    known = noise.for_run(run)
     return Trend(
         lines=_lines(rows, patience),
         convergence=convergence.for_run(run, rows),
         selection=selection.for_run(run, rows),
         patience=patience,
         scores=_scores(rows),
-        measures=_measures(rows, shown, noise.for_run(run)) if shown else None,
+        measures=_measures("Measures by epoch, in percent", rows, shown, known) if shown else None,
+        all_measures=_measures("All measures by epoch, in percent", rows, offered, known) if offered else None,
         offered=offered,
         shown=[measure.key for measure in shown],
     )
@@ -116,20 +120,34 @@ def _lines(rows: Sequence[EpochResult], patience: Patience) -> list[Line]:
         here = selection.issues_of(row)
         own = convergence.by_people([row])
         averages += own
-        here_known, before_known = here or frozenset(), before or frozenset()
+        words, words_before = _by_kind(here), _by_kind(before)
         is_compared = here is not None and before is not None
         found.append(
             Line(
                 result=row,
                 suggested=_suggested(row),
-                new=None if here is None else selection.words(here_known - before_known),
-                persisting=selection.words(here_known & before_known) if is_compared else None,
-                resolved=selection.words(before_known - here_known) if is_compared else None,
+                new=None if here is None else _other(words, words_before),
+                persisting=_other(words, set(words) - set(words_before)) if is_compared else None,
+                resolved=_other(words_before, words) if is_compared else None,
                 said=convergence.judge(averages, patience) if own else None,
             )
         )
         before = before if here is None else here
     return found
+
+
+def _by_kind(issues: frozenset[str] | None) -> dict[str, list[str]]:
+    """Issues by what they are about: people name the same background in other words each time."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for issue in issues or ():
+        kind = issue if issue in metrics.ISSUES else verdicts.kind_of_issue(issue)
+        found[kind or issue].append(issue)
+    return found
+
+
+def _other(words: Mapping[str, Sequence[str]], than: Collection[str]) -> list[str]:
+    """The words of the kinds that are not among the others."""
+    return selection.words(issue for kind, issues in words.items() if kind not in than for issue in issues)
 
 
 def _scores(rows: Sequence[EpochResult]) -> Chart:
@@ -140,18 +158,19 @@ def _scores(rows: Sequence[EpochResult]) -> Chart:
             for name, label in _LABELS.items()
         ),
         Series(label="mean", values=[_rounded(row.average) if row else None for row in people], is_thick=True),
-        Series(label="suggested mean", values=[_rounded(_suggested(row)) for row in rows], is_dashed=True),
     ]
+    suggested = [_rounded(_suggested(row)) for row in rows]
     scripts = [_rounded(row.average) if row.average is not None and row.is_machine_scored else None for row in rows]
-    if any(each is not None for each in scripts):
-        series.append(Series(label="mean by a script", values=scripts, is_dashed=True))
+    for label, values in (("suggested mean", suggested), ("mean by a script", scripts)):
+        if any(each is not None for each in values):
+            series.append(Series(label=label, values=values, is_dashed=True))
     return Chart(label="Scores by epoch", epochs=[row.epoch_number for row in rows], highest=10, series=series)
 
 
-def _measures(rows: Sequence[EpochResult], shown: Sequence[Measure], known: noise.Noise) -> Chart:
+def _measures(label: str, rows: Sequence[EpochResult], shown: Sequence[Measure], known: noise.Noise) -> Chart:
     series = [_measure(rows, measure, known) for measure in shown]
     epochs = [row.epoch_number for row in rows]
-    return Chart(label="Measures by epoch, in percent", epochs=epochs, highest=100, series=series)
+    return Chart(label=label, epochs=epochs, highest=100, series=series)
 
 
 def _measure(rows: Sequence[EpochResult], measure: Measure, known: noise.Noise) -> Series:

@@ -1,15 +1,16 @@
-"""The page of a run's trend, below /console/; for people who are logged in as staff."""
+"""The page of a run's trend, and reports to keep, below /console/; for people who are logged in as staff."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
 from evaluation import simulation
+from evaluation.report import ReportError, file_name, report_of
 from evaluation.trend import MOST_MEASURES, trend_of
 from punklab.acts import ActsAdmin
 from punklab.roles import VIEW_EPOCHS
@@ -37,3 +38,19 @@ def trend(request: HttpRequest, pk: int) -> HttpResponse:
         "opts": TrainingRun._meta,
     }
     return TemplateResponse(request, "evaluation/trend.html", context)
+
+
+@require_safe
+@permission_required(VIEW_EPOCHS, raise_exception=True)
+def report(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report on a run, or on the epoch asked for, as a file to keep."""
+    run = get_object_or_404(TrainingRun, pk=pk)
+    asked = request.GET.get("epoch", "")
+    if asked and not asked.isdecimal():
+        raise Http404(f"{asked!r} is no epoch.")
+    epoch = int(asked) if asked else None
+    try:
+        page = report_of(run, epoch)
+    except ReportError as error:
+        raise Http404(str(error)) from error
+    return HttpResponse(page, headers={"Content-Disposition": f'attachment; filename="{file_name(run, epoch)}"'})

@@ -1,13 +1,15 @@
-"""A run's curves: drawn, toggled by keyboard, redrawn in the dark."""
+"""A run's curves: drawn, toggled by keyboard, redrawn in the dark; its report opened as a file."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
 
+from evaluation.models import EpochResult
+from evaluation.report import report_of
 from tests.browser.conftest import person
 from tests.evaluation.test_trend import make_scored, metrics_with
-from tests.factories import make_run
+from tests.factories import make_drawn, make_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -47,3 +49,24 @@ def test_curves_are_toggled_by_keyboard_and_redrawn_when_the_theme_changes(log_i
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.get_by_text("Scores by epoch as a table").click()
     expect(page.get_by_role("cell", name="9.0").first).to_be_visible()
+
+
+def test_a_report_opens_from_a_file_without_a_request(chromium, tmp_path):
+    run = make_run(run_name="kept")
+    for epoch, score in enumerate((5, 9, 4), start=1):
+        make_drawn(run, epoch, prompts=2, seeds=1)
+        EpochResult.objects.filter(training_run=run, epoch_number=epoch).update(
+            **dict.fromkeys(EpochResult.SCORES, score)
+        )
+    file = tmp_path / "kept.html"
+    file.write_text(report_of(run))
+    asked, complaints = [], []
+    page = chromium.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page.on("request", lambda sent: asked.append(sent.url) if not sent.url.startswith("data:") else None)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(f"file://{file}")
+    assert page.evaluate("[...document.images].map((one) => one.naturalWidth)") == [24] * 6
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 18)"
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert asked == [f"file://{file}"]
+    assert complaints == []

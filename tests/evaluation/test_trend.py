@@ -32,6 +32,7 @@ def metrics_with(noise: dict[str, Any] | None = None, **means: float) -> dict[st
         "n_pictures": 4,
         "means": means,
         "judged": dict.fromkeys(means, 4),
+        "spread": {},
         "traits": {},
     }
     return found | ({"noise": noise} if noise else {})
@@ -115,6 +116,14 @@ def test_issues_are_new_persist_and_are_resolved_over_an_epoch_of_which_nothing_
         (["two toned hair"], ["random pixels"], ["wrong eyes"]),
         ([], [], ["random pixels", "two toned hair"]),
     ]
+
+
+def test_an_issue_in_other_words_persists_and_one_measured_colour_is_not_another(run):
+    make_scored(run, 1, 5, issues_detail=["lad_background_beige_not_blue", "wrong_hair_color"])
+    make_scored(run, 2, 6, issues_detail=["lad_background_still_wrong", "wrong_eye_color"])
+    line = trend.trend_of(run).lines[1]
+    assert line.persisting == ["lad background still wrong"]
+    assert (line.new, line.resolved) == (["wrong eye color"], ["wrong hair color"])
 
 
 def test_measures_are_drawn_in_percent_with_the_band_of_their_noise_as_chosen(viewer, run):
