@@ -94,7 +94,7 @@ class EvaluatedRunAdmin(Baselines, TrainingRunAdmin):
             for card in cards:
                 if card.result is not None and isinstance(epochs, ActsAdmin):
                     card.acts = epochs.offers(request, card.result)
-            trend = convergence.for_run(run)
+            trend = convergence.for_run(run, [card.result for card in cards if card.result])
             plan, captions = run_facts.plan_of(run), run_facts.captions_of(run)
             other = self._other(request, plan)
             facts = {

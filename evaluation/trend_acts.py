@@ -61,7 +61,7 @@ CHOOSE_BEST = Act(
     errors=(selection.SelectionError,),
     form=BestEpochForm,
     initial=lambda run: {"epoch": selection.for_run(run).epoch},
-    offered=lambda run: run.epoch_results.exists(),
+    blockers=lambda run: [] if run.epoch_results.exists() else ["The run has no epoch to choose yet."],
 )
 PATIENCE = Act(
     name="patience",

@@ -93,6 +93,15 @@ def test_an_operator_overrules_the_computed_epoch_with_a_reason_and_goes_back(cl
     assert list(kept) == [(3, "Cleaner <eyes>.", "olive"), (None, "A mistake.", "olive")]
 
 
+def test_a_run_without_epochs_has_none_to_choose(client, db):
+    run = make_run()
+    client.force_login(make_user("operator"))
+    address = reverse("admin:runs_trainingrun_act", args=(run.pk, "choose-best"))
+    assert "The run has no epoch to choose yet." in client.get(address).content.decode()
+    client.post(address, {"epoch": 1, "reason": "because"})
+    assert not BestEpochChoice.objects.exists()
+
+
 def test_nothing_computed_is_nothing_to_go_back_to(db):
     run = make_run()
     make_scored(run, 1, None)
