@@ -55,7 +55,7 @@ class Convergence:
         if self.action == Action.STOP:
             return f"Stop, and go on with epoch {self.best_epoch}."
         if self.action == Action.CHECK:
-            return f"Check the latest pictures beside those of epoch {self.best_epoch}: stop unless they are getting better."
+            return f"Check the last epochs' pictures beside epoch {self.best_epoch}'s: stop unless they are getting better."
         return "Train on." if self.best_epoch else "Score the epochs that have pictures."
 
 
@@ -132,15 +132,11 @@ def for_run(run: TrainingRun, rows: Sequence[EpochResult] | None = None) -> Conv
     scored = [row for row in rows if row.average is not None]
     averages = by_people(rows)
     n_machine = len(scored) - len(averages)
-    if n_machine and not averages:
-        return Convergence(
-            state=State.TOO_EARLY,
-            action=Action.CONTINUE,
-            best_epoch=None,
-            reason=f"No person has scored an epoch yet; machine scores ({_epochs(n_machine)}) do not count.",
-        )
     selected = selection.for_run(run, rows)
     found = judge(averages, patience_of(run), selected.best.epoch if selected.best else None)
+    if n_machine and not averages:
+        reason = f"No person has scored an epoch yet; machine scores ({_epochs(n_machine)}) do not count."
+        found = replace(found, reason=reason)
     if selected.is_chosen and selected.epoch != found.best_epoch:
         told = f"{found.reason} Chosen as the best by a person: epoch {selected.epoch}."
         return replace(found, best_epoch=selected.epoch, reason=told)

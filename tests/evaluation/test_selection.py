@@ -107,4 +107,7 @@ def test_nothing_computed_is_nothing_to_go_back_to(db):
     make_scored(run, 1, None)
     with pytest.raises(SelectionError, match="name one"):
         selection.choose(run, None, "because", by=None)
-    assert selection.choose(run, 1, "because", by=None).run == run
+    selection.choose(run, 1, "because", by=None)
+    found = convergence.for_run(run)
+    assert found.best_epoch == 1
+    assert found.reason == "No epoch has been scored yet. Chosen as the best by a person: epoch 1."

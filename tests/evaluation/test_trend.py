@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def viewer(client):
 def test_the_page_says_where_a_run_is_heading_and_cites_the_epochs(viewer, run, scores, state, cited):
     for epoch, score in enumerate(scores, start=5):
         make_scored(run, epoch, score)
-    page = page_of(viewer, run)
+    page = unescape(page_of(viewer, run))
     assert cited in page
     assert trend.trend_of(run).convergence.state == state
     assert trend.trend_of(run).convergence.advice in page
