@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from evaluation import blind_admin as blind_admin  # registers its lists
 from evaluation import convergence, criteria, full_comparison, picture_reviews, voices
 from evaluation import epochs as epochs_measured
+from evaluation import trend_admin as trend_admin  # registers its lists
 from evaluation.baselines import Baselines
 from evaluation.checklists import Checklist, checklists
 from evaluation.epoch_acts import QUEUE_EPOCH, REPEAT_EPOCH
@@ -93,7 +94,7 @@ class EvaluatedRunAdmin(Baselines, TrainingRunAdmin):
             for card in cards:
                 if card.result is not None and isinstance(epochs, ActsAdmin):
                     card.acts = epochs.offers(request, card.result)
-            trend = convergence.for_run(run)
+            trend = convergence.for_run(run, [card.result for card in cards if card.result])
             plan, captions = run_facts.plan_of(run), run_facts.captions_of(run)
             other = self._other(request, plan)
             facts = {

@@ -36,7 +36,8 @@ CHECKS = {
 class Picture:
     """One picture, or why there is none: `url` and `raw_url` are None where it cannot be shown, `words` say why.
 
-    `place` is the prompt's key and the seed, by which pictures of other epochs are found; `result` and `render` are keys.
+    `place` is the prompt's key and the seed, by which pictures of other epochs are found; `result` and `render` are keys;
+    `path` is what the row names.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Picture:
     prompt: str = ""
     url: str | None = None
     raw_url: str | None = None
+    path: str | None = None
     words: str = ""
     marks: tuple[tuple[str, bool], ...] = ()
     measured: Measured | None = None
@@ -115,6 +117,7 @@ def render_picture(render: TestRender) -> Picture:
         prompt=prompt,
         url=picture_url("render", render.pk),
         raw_url=picture_url("raw", render.pk) if render.raw else None,
+        path=render.finished,
         marks=marks_of(render.measures),
         measured=measured(render.measures),
     )
@@ -172,8 +175,8 @@ def _pictures(
 
 def _named(path: str, name: str, kind: str, pk: int, index: int = 0) -> Picture:
     if pictures.stored(path) is None:
-        return Picture(name=name, words=f"not on this machine: {path}")
-    return Picture(name=name, url=picture_url(kind, pk, index))
+        return Picture(name=name, path=path, words=f"not on this machine: {path}")
+    return Picture(name=name, path=path, url=picture_url(kind, pk, index))
 
 
 def marks_of(measures: Any) -> tuple[tuple[str, bool], ...]:

@@ -211,6 +211,7 @@ _ISSUES: dict[str, tuple[str, Callable[[Measured], bool | None]]] = {
     "photorealistic": ("a photograph's look", lambda found: found["pixel_art"]["photorealistic"]),
     "overtrained": ("copies of training images", lambda found: found["copy"]["is_copy"]),
 }
+ISSUES = frozenset(_ISSUES)
 # The mirrored columns that say an issue too, each with the issues that set it.
 FLAGS = {
     "has_wrong_backgrounds": ("wrong_background_color", "background_not_solid"),

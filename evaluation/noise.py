@@ -97,6 +97,11 @@ def for_run(run: TrainingRun) -> Noise:
     return noise
 
 
+def floor(rms: float, n: int) -> float:
+    """What chance alone changes of a mean over `n` pictures in 19 of 20 cases."""
+    return _SURE * rms / math.sqrt(n)
+
+
 def deltas(now: Drawn, before: Drawn, noise: Noise) -> list[Delta]:
     """What changed from one set of pictures to another, measure by measure, as far as both have pictures of the same
     prompt and seed that it judges."""
@@ -111,9 +116,9 @@ def deltas(now: Drawn, before: Drawn, noise: Noise) -> list[Delta]:
         if not both:
             continue
         known = noise.get(measure.key)
-        floor = _SURE * known["rms"] / math.sqrt(len(both)) if known else None
+        chance = floor(known["rms"], len(both)) if known else None
         ours, theirs = (sum(column) / len(both) for column in zip(*both, strict=True))
-        found.append(Delta(measure, ours, theirs, len(both), floor))
+        found.append(Delta(measure, ours, theirs, len(both), chance))
     return found
 
 

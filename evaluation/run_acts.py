@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from evaluation.closing import close
 from evaluation.epoch_acts import CANCEL_RUN, QUEUE_RUN
 from evaluation.matrix_acts import CANCEL_COMPARISON, START_COMPARISON, WEIGHTS_OF_RUN
+from evaluation.trend_acts import CHOOSE_BEST, PATIENCE
 from runs.models import TrainingRun
 from runs.run_acts import RUN_ACTS
 
@@ -27,4 +28,6 @@ EVALUATED_RUN_ACTS = (
     START_COMPARISON,
     CANCEL_COMPARISON,
     WEIGHTS_OF_RUN,
+    CHOOSE_BEST,
+    PATIENCE,
 )

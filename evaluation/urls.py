@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path
 
-from evaluation import blind_start_views, blind_views, desk_views, matrix_views, views
+from evaluation import blind_start_views, blind_views, desk_views, matrix_views, trend_views, views
 
 app_name = "evaluation"
 urlpatterns = [
@@ -23,6 +23,8 @@ urlpatterns = [
     path("review/picture/<int:pk>/", admin.site.admin_view(desk_views.picture_review), name="picture_review"),
     path("review/measures/<int:pk>/", admin.site.admin_view(desk_views.picture_measures), name="picture_measures"),
     path("measures/", admin.site.admin_view(views.measures), name="measures"),
+    path("convergence/<int:pk>/", admin.site.admin_view(trend_views.trend), name="trend"),
+    path("report/<int:pk>/", admin.site.admin_view(trend_views.report), name="report"),
     path("compare/<int:pk>/", admin.site.admin_view(matrix_views.matrix), name="compare"),
     path("compare/<int:pk>/progress/", admin.site.admin_view(matrix_views.progress), name="comparison_progress"),
     path("compare/<int:pk>/export/<slug:kind>/", admin.site.admin_view(matrix_views.export), name="export_matrix"),

@@ -20,13 +20,18 @@ def stored(path: str | None) -> Path | None:
     return file if known and file.is_file() else None
 
 
+def type_of(file: Path) -> str:
+    """Return the media type of a picture that `stored` found."""
+    return _TYPES[file.suffix.lower()]
+
+
 def from_row(path: str | None) -> HttpResponse:
     """Answer with the picture that a row names. Raises Http404 where it is not in this site's storage."""
     file = stored(path)
     if file is None:
         raise Http404("The picture is not on this machine.")
     try:
-        return kept(file.read_bytes(), _TYPES[file.suffix.lower()])
+        return kept(file.read_bytes(), type_of(file))
     except OSError as error:
         raise Http404(f"The picture cannot be read: {error.strerror}.") from error
 

@@ -25,6 +25,7 @@ from evaluation.blind_models import BlindTest, Pair, Unblinding, Vote
 from evaluation.matrix_models import ComparedPicture, FullComparison, WeightRender
 from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, SuiteRule, TestPrompt, TestRender
 from evaluation.renderjob import Status
+from evaluation.trend_models import BestEpochChoice, RunPatience
 from punklab import roles
 from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
 from runs.models import (
@@ -209,6 +210,14 @@ def _judging(numbers: range, people: list[User]) -> None:
     ScoreEntry.objects.bulk_create(
         ScoreEntry(epoch_result=result, source="person", by=person, **dict.fromkeys(EpochResult.SCORES, 8))
         for result, person in zip(results, people, strict=True)
+    )
+    BestEpochChoice.objects.bulk_create(
+        BestEpochChoice(run=result.training_run, epoch_result=result, by=person, reason="a test")
+        for result, person in zip(results, people, strict=True)
+    )
+    RunPatience.objects.bulk_create(
+        RunPatience(run=run, below_best=3, falls=2, falls_from=8, by=person)
+        for run, person in zip(runs, people, strict=True)
     )
 
 

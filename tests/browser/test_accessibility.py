@@ -36,6 +36,7 @@ def pages(db) -> list[str]:
         reverse("evaluation:review_epoch", args=(second.pk,)),
         reverse("evaluation:review") + f"?after={second.pk}",
         reverse("evaluation:compare", args=(run.pk,)),
+        reverse("evaluation:trend", args=(run.pk,)),
         reverse("evaluation:measures"),
         reverse("evaluation:pairs"),
         "/",

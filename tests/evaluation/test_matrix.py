@@ -78,7 +78,7 @@ def test_the_number_of_queries_is_the_same_for_ten_cells_and_a_thousand(viewer):
         "of epoch 1 also its picture at 0.6, and at 0 the base's"
     )
     assert counts.pop("both") == counts["small"] + 1, "the other runs by name"
-    assert set(counts.values()) == {19}, counts
+    assert set(counts.values()) == {21}, counts
 
 
 def test_too_many_rows_are_left_out_and_the_page_says_how_many(viewer, monkeypatch):
