@@ -59,7 +59,7 @@ def test_a_viewer_sees_crisp_pictures_in_light_and_dark(log_in, run, scheme) -> 
     pictures.last.scroll_into_view_if_needed()
     page.wait_for_function("[...document.querySelectorAll('.epoch img')].every(one => one.naturalWidth === 24)")
     shown = "one => [getComputedStyle(one).imageRendering, one.clientWidth, one.clientWidth % 24]"
-    assert pictures.first.evaluate(shown) == ["pixelated", 120, 0]
+    assert pictures.first.evaluate(shown) == ["pixelated", 72, 0]
     expect(page.get_by_role("button", name="Save scores")).to_have_count(0)
     expect(page.get_by_role("link", name="Compare")).to_be_visible()
 
