@@ -89,7 +89,7 @@ def test_from_captioned_punks_to_a_promoted_lora_behind_the_public_page(chromium
         page.goto(f"{address}/console/review/")
         for score in (7, 8, 9):
             for field in ("visual", "style", "prompt"):
-                page.locator(f"[name={field}]").fill(str(score))
+                page.locator(f"[name={field}][value='{score}']").check()
             page.locator("[name=observations]").fill(f"a {score}")
             page.get_by_role("button", name="Save and next").click()
         page.wait_for_load_state()
