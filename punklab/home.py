@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Failure, OrmQ
 
 from deployment.models import Generation, Release
-from evaluation import desk
+from evaluation import desk, voices
 from evaluation.gallery import picture_url
 from evaluation.models import EpochResult, ScoreEntry, TestRender
 from evaluation.renderjob import Status
 from punklab.roles import SCORE
+from runs.caption_models import CaptionFindings
 from runs.models import TrainingJob, TrainingRun
 from runs.plan_models import LossPoint
 from runs.run_facts import HOURS
@@ -77,7 +78,9 @@ def needs(user: User) -> list[Need]:
     epochs = reverse("admin:evaluation_epochresult_changelist")
     awaiting = EpochResult.objects.awaiting_scores()
     given = (ScoreEntry.Source.PERSON, ScoreEntry.Source.ACCEPTED)
-    apart = awaiting.filter(score_entries__source__in=given).distinct().count()
+    reviewers = Count("score_entries__by", filter=Q(score_entries__source__in=given), distinct=True)
+    several = awaiting.annotate(n_reviewers=reviewers).filter(n_reviewers__gt=1).prefetch_related("score_entries")
+    apart = sum(bool(voices.disagreement(voices.standing(row.score_entries.all()))) for row in several)
     since = timezone.now() - LATELY
     broken_jobs = TrainingJob.objects.filter(status__in=_BROKEN, ended_at__gt=since).count()
     broken_renders = TestRender.objects.filter(status__in=(Status.FAILED, Status.ERRORED), ended_at__gt=since).count()
@@ -90,6 +93,12 @@ def needs(user: User) -> list[Need]:
         Need("epoch awaits scores|epochs await scores", awaiting.count(), f"{epochs}?scores=awaiting"),
         Need("epoch divides its reviewers|epochs divide their reviewers", apart, f"{epochs}?scores=awaiting"),
     ]
+    checked = CaptionFindings.objects.order_by("-version").values_list("version", "version__version_name", "found")
+    if (captions := checked.first()) is not None:
+        version, name, by_stem = captions
+        n_captions = sum(map(bool, by_stem.values()))
+        words = f"caption of {name} with findings|captions of {name} with findings"
+        found.append(Need(words, n_captions, reverse("runs:captions", args=(version,))))
     return [need for need in found if need.n]
 
 

@@ -42,7 +42,7 @@ from runs.models import (
 )
 
 MOST_QUERIES = 12
-MOST_ON_FIRST_PAGE = 24
+MOST_ON_FIRST_PAGE = 26
 STATUSES = (Status.RENDERED, Status.QUEUED, Status.FAILED)
 
 

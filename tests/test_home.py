@@ -9,9 +9,10 @@ from evaluation import scoring
 from evaluation.models import EpochResult, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import home
+from runs.caption_models import CaptionFindings
 from runs.models import Checkpoint, TrainingJob
 from runs.plan_models import LossPoint
-from tests.factories import make_job, make_run, make_user
+from tests.factories import make_caption_version, make_job, make_run, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -68,6 +69,18 @@ def test_what_needs_a_reviewer_is_named_with_where_it_is(client):
         assert words in shown, words
     client.force_login(make_user("viewer"))
     assert "Score 2 epochs" not in page(client)
+
+
+def test_findings_of_the_newest_checked_captions_need_a_person(client):
+    versions: tuple[tuple[str, dict[str, list]], ...] = (("old", {"a": [{}], "b": [{}]}), ("new", {"a": [{}], "b": []}))
+    for name, found in versions:
+        CaptionFindings.objects.create(
+            version=make_caption_version(name), digest=name, found=found, words={}, with_codes=False
+        )
+    client.force_login(make_user("viewer"))
+    shown = page(client)
+    assert "1 caption of new with findings" in shown
+    assert "of old" not in shown
 
 
 def test_a_running_training_shows_its_loss_and_its_latest_pictures(client):

@@ -16,7 +16,7 @@ register.filter("tone", badges.tone)
 @register.filter
 def words(need: Any) -> str:
     """Return what a need is called, one or many of it."""
-    one, many = str(need.what).split("|")
+    one, many = str(need.what).rsplit("|", 1)
     return one if need.n == 1 else many
 
 
