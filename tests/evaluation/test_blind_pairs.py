@@ -306,6 +306,7 @@ def test_the_sentence_says_what_would_settle_it(run, reviewer) -> None:
     assert ": that is not settled. At this rate" in found_in(test).sentence
 
 
+@pytest.mark.usefixtures("six_prompts")
 def test_further_seeds_are_the_same_for_both_and_queued_once(run) -> None:
     one, other = make_checkpoint(run=run, epoch=1), make_checkpoint(run=run, epoch=2)
     for checkpoint in (one, other):
