@@ -93,7 +93,10 @@ def log_in(chromium, live_server, settings):
 
     def opened(username: str, path: str, **options):
         page = chromium.new_page(viewport={"width": 1280, "height": 900}, **options)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: complaints.append(f"{page.url}: {message.text}") if message.type == "error" else None,
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda sent: complaints.append(sent.url) if live_server.url not in sent.url else None)
         page.goto(f"{live_server.url}/console/login/?next={path}")

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from evaluation import full_comparison
-from evaluation.models import TestRender
+from evaluation import full_comparison, suite
+from evaluation.models import SuitePrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import roles
 from tests.factories import make_checkpoint, make_png, make_run, make_user
@@ -19,6 +20,13 @@ from tests.matrix_rows import at_weight, drawn_base, drawn_run, suite_prompts
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 # From the press of a key to the frame that shows the focus elsewhere, in milliseconds; a loaded machine needs some.
 SLOWEST = 250
+
+
+@pytest.fixture(autouse=True)
+def lab_prompts(transactional_db: None) -> None:
+    """The suite as the lab had it: its six prompts, the others retired."""
+    suite.prompts()
+    SuitePrompt.objects.filter(position__gt=6).update(retired_at=timezone.now())
 
 
 @pytest.fixture
