@@ -72,7 +72,9 @@ def test_an_empty_database_gets_the_documented_tables_views_and_trigger(scratch,
             if "`: " in line:
                 name, listed = line[3:].split("`: ")
                 assert views[name] == listed.split(", ")
-        assert connection.execute("SELECT count(*) FROM test_prompts").fetchone() == (6,)
+        assert connection.execute("SELECT count(*) FROM test_prompts").fetchone() == (17,), (
+            "the lab's six and eleven of ours"
+        )
         connection.execute(
             "INSERT INTO training_runs (run_name, run_date, status, base_model, model_type, updated_at)"
             " VALUES ('a', now(), 'in_progress', 'b', 'SD15', '2020-01-01')"
