@@ -11,9 +11,6 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from punklab import roles
-from tests.factories import make_user
-
 PASSWORD = "correct horse"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -107,8 +104,3 @@ def log_in(chromium, live_server, settings):
 
     yield opened
     assert complaints == []
-
-
-def person(role: str) -> str:
-    roles.sync()
-    return make_user(role, password=PASSWORD).username

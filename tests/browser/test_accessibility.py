@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from evaluation import scoring
 from evaluation.models import TestPrompt
-from tests.browser.conftest import person
+from tests.browser.people import person
 from tests.evaluation.test_desk import make_epoch, suggest
 from tests.factories import make_caption_version, make_run, make_user
 

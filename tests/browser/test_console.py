@@ -15,7 +15,7 @@ from evaluation.models import EpochResult, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab.pixels.measures import measure
 from runs.models import Checkpoint, TrainingJob, TrainingRun
-from tests.browser.conftest import person
+from tests.browser.people import person
 from tests.factories import make_caption_version, make_png, make_run
 from tests.pixels.drawing import enlarged, punk
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from evaluation.models import EpochResult, PictureReview, ScoreDraft, ScoreEntry, TestPrompt
-from tests.browser.conftest import person
+from tests.browser.people import person
 from tests.evaluation.test_desk import make_epoch, suggest
 from tests.factories import make_run
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from runs.training import create_run
-from tests.browser.conftest import person
+from tests.browser.people import person
 from tests.factories import CONFIG, make_caption_version, make_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

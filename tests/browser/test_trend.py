@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from evaluation.models import EpochResult
 from evaluation.report import report_of
-from tests.browser.conftest import person
+from tests.browser.people import person
 from tests.evaluation.test_trend import make_scored, metrics_with
 from tests.factories import make_drawn, make_run
 
