@@ -273,7 +273,8 @@ class EpochResultAdmin(ActsAdmin, MirroredAdmin, MirroredFilesAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[EpochResult]:
         # One pass over the lab's table, which has no index by epoch; the measures stay where they are
         drawn = PromptTestResult.objects.select_related("render").filter(render__status=Status.RENDERED)
-        drawn = drawn.order_by("render__priority").only("epoch_result", "render__finished")
+        drawn = drawn.order_by("epoch_result_id", "render__priority").distinct("epoch_result_id")
+        drawn = drawn.only("epoch_result", "render__finished")
         return super().get_queryset(request).prefetch_related(Prefetch("prompt_results", drawn, to_attr="drawn"))
 
     def change_view(
