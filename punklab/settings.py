@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,14 @@ _REMEMBERED_DEVICE = STATE_DIR / "device"  # written by `manage.py doctor`: the 
 DEVICE = env.str("DEVICE", "auto")
 if DEVICE == "auto" and _REMEMBERED_DEVICE.is_file():
     DEVICE = _REMEMBERED_DEVICE.read_text().strip()
+
+# Rented machines -----------------------------------------------------------------------------------------------------
+
+# US dollars; what a job, a day and a month (UTC) of rented machines may cost together, in the worst case.
+SPEND_CAP_JOB = Decimal(env.str("SPEND_CAP_JOB", "5"))
+SPEND_CAP_DAY = Decimal(env.str("SPEND_CAP_DAY", "15"))
+SPEND_CAP_MONTH = Decimal(env.str("SPEND_CAP_MONTH", "100"))
+RUNPOD_MAX_HOURS = env.float("RUNPOD_MAX_HOURS", 6.0)  # of machines for one job, where its start names no other number
 
 # Captions ------------------------------------------------------------------------------------------------------------
 

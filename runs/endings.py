@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
-from runs.models import TrainingJob, TrainingRun
+from runs.models import Lease, TrainingJob, TrainingRun
 
 Status = TrainingJob.Status
 # The lab's words for where the machine is with a run; the verdict stays a person's.
@@ -25,6 +26,18 @@ def end(job: TrainingJob, status: TrainingJob.Status, message: str, *, run: dict
             return False
         TrainingRun.objects.filter(pk=job.run_id).update(status=RUN_STATUS[status], **(run or {}))
         return True
+
+
+def end_unrented(job: TrainingJob, message: str) -> bool:
+    """Cancel a job for which no machine was ever asked for; False where the controller must end it."""
+    with transaction.atomic():
+        TrainingJob.objects.select_for_update().get(pk=job.pk)  # the controller asks for machines under this lock
+        if job.leases.exclude(machine="", state__in=(Lease.State.INTENDED, Lease.State.RELEASED)).exists():
+            return False
+        job.leases.filter(state=Lease.State.INTENDED).update(
+            state=Lease.State.RELEASED, released_at=timezone.now(), reason=message
+        )
+        return end(job, Status.CANCELLED, message)
 
 
 def sentence_of(error: Exception, job: TrainingJob) -> str:

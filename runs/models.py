@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from punklab.fields import UTCTimestampField
 from runs import caption_models  # noqa: F401 - Django finds an app's models through this module
+from runs.lease_models import Controller as Controller
+from runs.lease_models import Lease as Lease
 from runs.plan_models import LossPoint as LossPoint
 from runs.plan_models import RunPlan as RunPlan
 from runs.plan_models import SavedFilter as SavedFilter
@@ -261,7 +263,9 @@ class TrainingJob(models.Model):
 
     class Status(models.TextChoices):
         QUEUED = "queued"
+        STARTING = "starting"  # a machine is being rented and set up
         RUNNING = "running"
+        COLLECTING = "collecting"  # the machine is done; what it wrote is brought home
         FINISHED = "finished"
         FAILED = "failed", "failed (its data or settings)"
         ERRORED = "errored", "errored (our fault)"
@@ -285,6 +289,9 @@ class TrainingJob(models.Model):
     rate = models.FloatField(null=True, blank=True, help_text="the UNet's learning rate now")
     eta_seconds = models.FloatField(null=True, blank=True)
     message = models.TextField(blank=True, help_text="a sentence for people")
+    max_hours = models.FloatField(null=True, blank=True, help_text="of rented machines, over all attempts")
+    outcome = models.CharField(max_length=20, blank=True, help_text="the status it will end with, once that is known")
+    ending = models.TextField(blank=True, help_text="why it ends, a sentence; empty: it does not")
     queued_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
@@ -299,7 +306,7 @@ class TrainingJob(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=("run",),
-                condition=models.Q(status__in=("queued", "running")),
+                condition=~models.Q(status__in=("finished", "failed", "errored", "cancelled")),
                 name="punklab_one_unfinished_job_per_run",
                 violation_error_message="This run already has a job that has not ended.",
             )

@@ -16,13 +16,13 @@ from django_q.tasks import async_task
 from punklab.diffusion.base import BaseError, BaseModel
 from punklab.diffusion.profiles import Family
 from punklab.diffusion.training_plan import TrainingError
-from runs.backends import BACKENDS, backend_of
+from runs.backends import BACKENDS, RENTED, backend_of
 from runs.bases import base_for
 from runs.caption_checks import check
 from runs.captions import CaptionVersionError, load_pairs
 from runs.checkpoints import CheckpointError, examine
 from runs.config import Config, ConfigError, columns_of, lint, parameters_of, read_config, write_config
-from runs.endings import end
+from runs.endings import end, end_unrented
 from runs.models import CaptionVersion, TrainingJob, TrainingRun
 from runs.notes import with_line
 from runs.package import REPEATS, PackageError, plan_of, version_of
@@ -153,7 +153,9 @@ def cancel(run: TrainingRun, by: AbstractBaseUser | None = None, *, reason: str 
     if reason:
         _note(run, reason)
     job.refresh_from_db()
-    if is_lost(job):
+    if job.backend in RENTED:
+        end_unrented(job, f"Cancelled{_by(by)}. {reason}".rstrip())
+    elif is_lost(job):
         end(job, TrainingJob.Status.CANCELLED, f"Cancelled{_by(by)}. {reason}".rstrip())
     else:
         backend_of(job).stop(job)

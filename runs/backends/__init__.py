@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from runs.backends.base import Backend
 from runs.backends.local import LocalBackend
+from runs.backends.process_base import Backend
 from runs.models import TrainingJob
 
 BACKENDS: dict[str, Backend] = {"local": LocalBackend()}
+RENTED = ("runpod",)  # the controller drives these
 
 
 def backend_of(job: TrainingJob) -> Backend:

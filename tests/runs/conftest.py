@@ -4,15 +4,18 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import time_machine
 from django.db import connection
 
 from runs.backends import backend_of
 from runs.models import TrainingJob
+from tests.runs.rented import Lab
 
 
 @pytest.fixture
@@ -62,3 +65,10 @@ def ended(eventually: Callable[..., Any]) -> Callable[[TrainingJob], TrainingJob
         return job
 
     return wait
+
+
+@pytest.fixture
+def lab(db: None) -> Iterator[Lab]:
+    """A controller and a provider of rented machines on a clock of the test's own."""
+    with time_machine.travel(datetime(2026, 11, 2, 9, tzinfo=UTC), tick=False) as clock:
+        yield Lab(clock)
