@@ -7,7 +7,22 @@ from django.utils.safestring import SafeString
 
 _TONES = {
     "good": {"completed", "success", "finished", "rendered", "live", "best", "good", "improving", "continue", "met"},
-    "busy": {"in_progress", "queued", "running", "rendering", "pending", "partial", "acceptable", "plateau", "check"},
+    "busy": {
+        "in_progress",
+        "queued",
+        "running",
+        "rendering",
+        "pending",
+        "partial",
+        "acceptable",
+        "plateau",
+        "check",
+        "starting",
+        "collecting",
+        "requested",
+        "active",
+        "releasing",
+    },
     "bad": {"failed", "failure", "errored", "cancelled", "skip", "degrading", "stop", "not met"},
 }
 

@@ -25,7 +25,12 @@ from runs.models import TrainingJob
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 _WAITING = {Status.QUEUED.value}
-_WORKING = {Status.RENDERING.value, TrainingJob.Status.RUNNING.value}
+_WORKING = {
+    Status.RENDERING.value,
+    TrainingJob.Status.STARTING.value,
+    TrainingJob.Status.RUNNING.value,
+    TrainingJob.Status.COLLECTING.value,
+}
 _BROKEN = {Status.FAILED.value, Status.ERRORED.value}
 
 

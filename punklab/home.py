@@ -23,9 +23,10 @@ from evaluation.models import EpochResult, ScoreEntry, TestRender
 from evaluation.renderjob import Status
 from punklab.roles import SCORE
 from runs.caption_models import CaptionFindings
-from runs.models import TrainingJob, TrainingRun
+from runs.models import Lease, TrainingJob, TrainingRun
 from runs.plan_models import LossPoint
 from runs.run_facts import HOURS
+from runs.spending import money, spent_on
 
 LATELY = timedelta(days=7)
 MOST_JOBS, MOST_RUNS, MOST_RELEASES, MOST_PICTURES = 5, 6, 5, 6
@@ -49,6 +50,7 @@ class Running:
 
     job: TrainingJob
     seconds: float
+    money: str = ""
     curve: str = ""
     pictures: list[str] = field(default_factory=list)
 
@@ -65,10 +67,11 @@ class Lately:
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What a release has taken: hours of training, seconds of test pictures, punks drawn for visitors."""
+    """What a release has taken: hours of training, money for rented machines ("": none), test pictures, visitors' punks."""
 
     release: Release
     hours: float | None
+    money: str
     test_seconds: float
     punks: int
 
@@ -125,9 +128,13 @@ def running() -> list[Running]:
         if len(pictures[run]) < MOST_PICTURES:
             pictures[run].append(picture_url("render", key))
     now = timezone.now()
+    rented: dict[int, list[Lease]] = defaultdict(list)
+    for lease in Lease.objects.filter(job__in=jobs).exclude(requested_at=None):
+        rented[lease.job_id].append(lease)
     return [
         Running(
             job=job,
+            money=money(spent_on(rented[job.pk], now)) if rented[job.pk] else "",
             seconds=(now - (job.started_at or now)).total_seconds(),
             curve=curve(losses[job.pk]),
             pictures=pictures[job.run_id],
@@ -158,6 +165,9 @@ def spent() -> list[Spent]:
     """What the last releases have taken, the latest first."""
     releases = list(Release.objects.select_related("checkpoint__run")[:MOST_RELEASES])
     runs = [release.checkpoint.run_id for release in releases if release.checkpoint.run_id]
+    leases: dict[int, list[Lease]] = defaultdict(list)
+    for lease in Lease.objects.filter(job__run__in=runs).exclude(requested_at=None).select_related("job"):
+        leases[lease.job.run_id].append(lease)
     hours = dict(TrainingRun.objects.filter(pk__in=runs).annotate(hours=HOURS).values_list("pk", "hours"))
     tests = TestRender.objects.filter(checkpoint__run__in=runs).order_by().values_list("checkpoint__run")
     seconds = dict(tests.annotate(seconds=Sum("seconds")))
@@ -171,6 +181,7 @@ def spent() -> list[Spent]:
         Spent(
             release=release,
             hours=hours.get(release.checkpoint.run_id or 0),
+            money=money(spent_on(rented)) if (rented := leases[release.checkpoint.run_id or 0]) else "",
             test_seconds=seconds.get(release.checkpoint.run_id) or 0.0,
             punks=punks.get(release.pk, 0),
         )

@@ -22,7 +22,17 @@ from runs import (
     caption_admin,  # noqa: F401 - registers its pages; Django looks into this module only
     run_facts,
 )
-from runs.models import AdoptedPicture, Checkpoint, LossPoint, RunPlan, SavedFilter, TrainingJob, TrainingRun
+from runs.models import (
+    AdoptedPicture,
+    Checkpoint,
+    Controller,
+    Lease,
+    LossPoint,
+    RunPlan,
+    SavedFilter,
+    TrainingJob,
+    TrainingRun,
+)
 from runs.parameters import lines_of
 from runs.resources import TrainingRunResource
 from runs.run_acts import RUN_ACTS
@@ -30,6 +40,7 @@ from runs.run_creation import create_run_view
 from runs.run_facts import HOURS
 from runs.run_list import SavedFiltersAdmin
 from runs.saved_filters import filters_for
+from runs.spending import money
 
 
 class TrainingRunForm(MirroredForm):
@@ -161,6 +172,7 @@ class TrainingRunAdmin(SavedFiltersAdmin, ActsAdmin, MirroredAdmin, MirroredFile
                 "captions": given["captions"] if "captions" in given else run_facts.captions_of(run),
                 "curve": run_facts.curve_of(run),
                 "cost": run_facts.cost_of(run),
+                "rented": run_facts.rented_of(run),
                 "copies": run.copies.select_related("run")[:20],
                 "parameters": lines_of(run),
             }
@@ -231,6 +243,41 @@ class TrainingJobAdmin(ReadOnlyAdmin, admin.ModelAdmin[TrainingJob]):
             job.step,
             job.total_steps,
         )
+
+
+@admin.register(Lease)
+class LeaseAdmin(ReadOnlyAdmin, admin.ModelAdmin[Lease]):
+    list_display = ("name", "run", "state_badge", "gpu", "data_center", "hours", "cost", "reason", "created_at")
+    list_filter = ("state", "gpu", "data_center")
+    list_select_related = ("job__run",)
+    search_fields = ("name", "machine", "job__run__run_name", "reason")
+    date_hierarchy = "created_at"
+
+    @admin.display(description="run", ordering="job__run__run_name")
+    def run(self, lease: Lease) -> str:
+        return str(lease.job.run)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, lease: Lease) -> SafeString | str:
+        return badge(lease.state, lease.get_state_display())
+
+    @admin.display(description="hours")
+    def hours(self, lease: Lease) -> str:
+        return f"{lease.hours():.2f}"
+
+    @admin.display(description="cost")
+    def cost(self, lease: Lease) -> str:
+        return money(lease.cost())
+
+
+@admin.register(Controller)
+class ControllerAdmin(ReadOnlyAdmin, admin.ModelAdmin[Controller]):
+    list_display = ("__str__", "ticked_at", "trouble", "not_ours")
+
+    @admin.display(description="machines that are not ours")
+    def not_ours(self, row: Controller) -> str:
+        told = (f"{each['name']} ({each['phase']}, {each['price']} USD an hour)" for each in row.foreign)
+        return ", ".join(told) or "none"
 
 
 @admin.register(Checkpoint)

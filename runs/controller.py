@@ -205,3 +205,8 @@ class ControlLoop:
         except BackendError as error:
             logger.warning("%s: %s", row, error)
             return ""
+
+
+def is_controlled() -> bool:
+    """Whether a controller has looked lately."""
+    return Controller.objects.filter(held_until__gt=timezone.now()).exists()

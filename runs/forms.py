@@ -9,7 +9,7 @@ from django import forms
 
 from runs.models import CaptionVersion, Checkpoint, RunPlan, TrainingRun
 from runs.plans import Criterion
-from runs.training import VERDICTS
+from runs.training import MOST_HOURS, VERDICTS
 
 _AREA = {"class": "vLargeTextField"}
 
@@ -128,3 +128,15 @@ class CloseRunForm(forms.Form):
         required=False, min_value=0, max_value=10, help_text="0 to 10. Empty: it stays as it is."
     )
     best_epoch = forms.IntegerField(required=False, min_value=1, help_text="Empty: it stays as it is.")
+
+
+class RentForm(forms.Form):
+    """How long machines may be rented for one job."""
+
+    max_hours = forms.FloatField(
+        label="End after so many hours at the latest",
+        min_value=0.25,
+        max_value=MOST_HOURS,
+        help_text="of rented machines, all attempts together; the worst case is held against the caps",
+        widget=forms.NumberInput(attrs={"step": "0.25"}),
+    )

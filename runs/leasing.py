@@ -117,7 +117,7 @@ class Steps:
         try:
             offers = [offer for offer in self.backend.offers(job) if offer.key not in lease.refused]
             if not offers:
-                return self._wait(lease, "No machine is free")
+                return self._wait(lease, "No machine is free" if lease.refused else self.backend.why_none())
             if said := self._not_affordable(lease, offers[0], now):
                 return said
             self._take(lease, offers[0])

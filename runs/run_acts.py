@@ -4,19 +4,52 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 
 from punklab.acts import Act
 from punklab.roles import TRAIN
 from runs import training
-from runs.forms import CloseRunForm
+from runs.backends.base import BackendError
+from runs.controller import is_controlled
+from runs.forms import CloseRunForm, RentForm
 from runs.models import TrainingRun
 from runs.nearest import nearest
+from runs.quote import quote_for
 
 
 def _start(run: TrainingRun, by: User, _: dict[str, Any]) -> str:
     job = training.start(run, by=by)
     return f"Job {job.pk} is queued: the training starts as soon as a worker is free."
+
+
+def _rent(run: TrainingRun, by: User, given: dict[str, Any]) -> str:
+    quote = quote_for(run, given["max_hours"])
+    if quote.refusal:
+        raise training.ActError(quote.refusal)
+    job = training.start(run, backend="runpod", by=by, max_hours=given["max_hours"])
+    return f"Job {job.pk} waits for a machine of RunPod's; this page tells how it goes on."
+
+
+def _rent_question(run: TrainingRun) -> str:
+    try:
+        quote = quote_for(run)
+        lines = [*quote.lines, *([quote.refusal] if quote.refusal else [])]
+    except BackendError:
+        lines = []
+    ends = "Every epoch is brought here as it is written; cancelling ends the machine. The caps are in the settings."
+    return "\n".join([f"Train {run.epochs or 'its'} epochs on a machine rented from RunPod?", *lines, ends])
+
+
+def _rent_blockers(run: TrainingRun) -> list[str]:
+    try:
+        quote = quote_for(run)
+    except BackendError as error:
+        return [str(error)]
+    found = [] if quote.offers else [quote.refusal]
+    if not is_controlled():
+        found.append("No controller is at work: start `manage.py controller`.")
+    return found
 
 
 def _cancel(run: TrainingRun, by: User, _: dict[str, Any]) -> str:
@@ -57,6 +90,18 @@ RUN_ACTS = (
         perform=_start,
         errors=(training.ActError,),
         offered=_may_start,
+    ),
+    Act(
+        name="rent",
+        label="Train on RunPod",
+        permission=TRAIN,
+        question=_rent_question,
+        perform=_rent,
+        errors=(training.ActError, BackendError),
+        form=RentForm,
+        initial=lambda _: {"max_hours": settings.RUNPOD_MAX_HOURS},
+        offered=_may_start,
+        blockers=_rent_blockers,
     ),
     Act(
         name="cancel",

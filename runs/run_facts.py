@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from django.utils import timezone
 from runs.caption_checks import check
 from runs.caption_pairs import PairError
 from runs.captions import CaptionVersionError, load_pairs
-from runs.models import CaptionVersion, LossPoint, RunPlan, TrainingJob, TrainingRun
+from runs.models import CaptionVersion, Lease, LossPoint, RunPlan, TrainingJob, TrainingRun
+from runs.spending import money, spent_on
 
 _JOB_SECONDS = (
     TrainingJob.objects.filter(run=OuterRef("pk"), started_at__isnull=False, ended_at__isnull=False)
@@ -63,6 +65,27 @@ class Cost:
     n_jobs: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rented:
+    """Machines rented for a run, the latest first, each with its cost in words and its hours.
+
+    `total`: US dollars. `outside_share`: of the paid time that was no training, 0 to 1; None: not known."""
+
+    leases: list[tuple[Lease, str, float]]
+    total: Decimal
+    n_epochs: int
+    outside_share: float | None
+
+    @property
+    def money(self) -> str:
+        return money(self.total)
+
+    @property
+    def per_epoch(self) -> str:
+        """What an epoch cost so far; "" while none is here."""
+        return money(self.total / self.n_epochs) if self.n_epochs else ""
+
+
 def plan_of(run: TrainingRun) -> RunPlan | None:
     """Why the run was made; None for one that was made without saying so."""
     return RunPlan.objects.filter(run=run).select_related("parent", "starting_checkpoint__run", "by").first()
@@ -101,11 +124,27 @@ def curve_of(run: TrainingRun) -> Curve | None:
 
 
 def cost_of(run: TrainingRun) -> Cost:
-    """What the run took of machines. What that is in money is not known here."""
+    """What the run took of machines; `rented_of` has what rented ones cost."""
     jobs = TrainingJob.objects.filter(run=run, started_at__isnull=False).values_list("started_at", "ended_at")
     seconds = [((ended or timezone.now()) - started).total_seconds() for started, ended in jobs if started]
     hours = sum(seconds) / 3600 if seconds else run.training_duration_hours
     return Cost(hours=hours, gpu=run.gpu_type or "", platform=run.platform or "", n_jobs=len(seconds))
+
+
+def rented_of(run: TrainingRun) -> Rented | None:
+    """The machines that were rented for a run, and what they cost; None for a run that rented none."""
+    leases = list(Lease.objects.filter(job__run=run).exclude(requested_at=None).order_by("-created_at"))
+    if not leases:
+        return None
+    now = timezone.now()
+    trained = sum(float(lease.seconds.get("training", 0)) for lease in leases)
+    paid = sum(float(lease.hours(now)) for lease in leases) * 3600
+    return Rented(
+        leases=[(lease, money(lease.cost(now)), float(lease.hours(now))) for lease in leases],
+        total=spent_on(leases, now),
+        n_epochs=run.checkpoints.count(),
+        outside_share=max(0.0, 1 - trained / paid) if paid and trained else None,
+    )
 
 
 def free_disk() -> int:

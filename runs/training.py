@@ -31,6 +31,7 @@ from runs.tasks import is_lost, launch, reconcile
 __all__ = ["ActError", "cancel", "close", "create_run", "new_job", "reconcile", "start"]
 
 MODEL_TYPES = {Family.SD15: "SD15", Family.SDXL: "SDXL", Family.MINIATURE: "other"}
+MOST_HOURS = 48.0  # of rented machines for one job
 VERDICTS = ("success", "failure", "partial")
 
 
@@ -94,19 +95,24 @@ def create_run(
     return run
 
 
-def start(run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | None = None) -> TrainingJob:
-    """Queue a job for a run, its row and its task in one transaction. Raises ActError, for the reasons of `new_job`."""
+def start(
+    run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | None = None, max_hours: float | None = None
+) -> TrainingJob:
+    """Queue a job for a run: its row, and here its task too, in one transaction. Raises ActError, as `new_job` does."""
     with transaction.atomic():
-        job = new_job(run, backend=backend, by=by)
-        async_task(launch, job.pk, cluster=settings.REST_CLUSTER, task_name=f"launch job {job.pk}")
+        job = new_job(run, backend=backend, by=by, max_hours=max_hours)
+        if backend not in RENTED:  # for those the controller looks
+            async_task(launch, job.pk, cluster=settings.REST_CLUSTER, task_name=f"launch job {job.pk}")
     return job
 
 
-def new_job(run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | None = None) -> TrainingJob:
+def new_job(
+    run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | None = None, max_hours: float | None = None
+) -> TrainingJob:
     """The row of a job, without anything that would start it. A run that failed or was cancelled goes on where it was.
 
-    Raises ActError: trained already, a job that has not ended, a base model that is not trained here, captions that are
-    not here, options that our trainer does not honour.
+    `max_hours`: of rented machines. Raises ActError: trained already, a job that has not ended, a base model that is not
+    trained here, captions that are not here or have blocking findings, options that the trainer does not honour.
     """
     run.refresh_from_db()
     _refuse_start(run, backend)
@@ -123,8 +129,11 @@ def new_job(run: TrainingRun, *, backend: str = "local", by: AbstractBaseUser | 
     )
     job.folder = _folder_of(run, job.config)
     try:
-        plan_of(job, base_for(run.base_model))
-        version_of(run)
+        version = version_of(run)
+        if backend in RENTED:
+            job.max_hours = _rentable(run, version, job.config, max_hours)
+        else:
+            plan_of(job, base_for(run.base_model))
     except (TrainingError, PackageError, BaseError, ConfigError) as error:
         raise ActError(str(error)) from error
     try:
@@ -256,9 +265,26 @@ def _caption_problems(version: CaptionVersion) -> list[str]:
     return [*blocking[:5], *rest]
 
 
+def _rentable(run: TrainingRun, version: CaptionVersion, config: str, max_hours: float | None) -> float:
+    """The hours that may be rented; what would waste them is refused before any money is spent."""
+    hours = settings.RUNPOD_MAX_HOURS if max_hours is None else max_hours
+    problems = [
+        *([] if 0.25 <= hours <= MOST_HOURS else [f"{hours:g} hours: give 0.25 to {MOST_HOURS:g}"]),
+        *(
+            f"{found.key}: {found.detail}: {found.mend}"
+            for found in lint(read_config(config))
+            if found.level == "error"
+        ),
+        *_caption_problems(version),
+    ]
+    if problems:
+        raise ActError(f"{run} is not sent to a rented machine: " + "; ".join(problems) + ".")
+    return hours
+
+
 def _refuse_start(run: TrainingRun, backend: str) -> None:
-    if backend not in BACKENDS:
-        raise ActError(f"There is no backend {backend!r}: choose one of {', '.join(BACKENDS)}.")
+    if backend not in (*BACKENDS, *RENTED):
+        raise ActError(f"There is no backend {backend!r}: choose one of {', '.join((*BACKENDS, *RENTED))}.")
     base = _base(run.base_model)
     if run.model_type == "SDXL" or not base.profile.renderable:
         raise ActError(f"{run} is a run of {run.base_model}: SDXL runs are kept and shown, not trained here.")

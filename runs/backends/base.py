@@ -100,6 +100,9 @@ class Backend(Protocol):
     def offers(self, job: TrainingJob) -> Sequence[Offer]:
         """What could be rented for a job, the preferred first; empty: nothing has capacity now. Raises BackendError."""
 
+    def why_none(self) -> str:
+        """Why there are no offers, a sentence for people. Raises BackendError."""
+
     def stage(self, lease: Lease) -> None:
         """Bring there what the machine will need; again costs little. Raises BackendError, PackageError, OSError."""
 

@@ -145,6 +145,9 @@ class Provider:
         self._call("offers")
         return self.capacity
 
+    def why_none(self) -> str:
+        return "No data centre has one."
+
     def stage(self, lease: Lease) -> None:
         self._call("stage")
         self.folders.setdefault(key_in(lease), Folder())

@@ -149,6 +149,7 @@ def programs(port: int) -> list[Program]:
             env=THREADS | {"Q_CLUSTER_NAME": settings.TESTS_CLUSTER},
         ),
         Program(name="rest", argv=["nice", "-n", "5", *manage, "qcluster"], env=THREADS),
+        *([Program(name="controller", argv=[*manage, "controller"])] if settings.RUNPOD_API_KEY else []),
     ]
 
 
