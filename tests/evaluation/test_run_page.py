@@ -14,7 +14,9 @@ from evaluation.models import EpochResult, TestRender
 from evaluation.progressive import queue_untested
 from evaluation.renderjob import Status
 from evaluation.run_difference import difference_of
+from evaluation.selection import choose
 from evaluation.standing import action_for, standings
+from runs.caption_findings import find
 from runs.models import LossPoint, RunPlan
 from runs.run_facts import captions_of, cost_of, curve_of
 from runs.training import create_run
@@ -32,7 +34,9 @@ def scored(run, epoch, score, **values):
 @pytest.fixture
 def run():
     """A run of two epochs with checkpoints, made as planned."""
-    made = create_run("looked at", captions=make_caption_version("captions_v1"), config_text=CONFIG)
+    version = make_caption_version("captions_v1")
+    find(version.pk)
+    made = create_run("looked at", captions=version, config_text=CONFIG)
     for epoch in (1, 2):
         make_checkpoint(run=made, epoch=epoch)
     return made
@@ -80,10 +84,13 @@ def test_a_run_s_captions_are_counted_by_finding_and_counted_again_once_they_cha
     assert captions_of(run).counts is not None
     version = make_caption_version("no lips", caption=CAPTION.replace("red lips (#aa3344), ", ""))
     run.caption_version = "no lips"
+    assert not captions_of(run).is_checked
+    find(version.pk)
     found = captions_of(run)
     assert found.counts is not None
-    assert (found.counts["no_lips"], found.n_blocking) == (4, 4)
+    assert (found.counts["no_lips"], found.n_blocking, found.is_checked) == (4, 4, True)
     version.captions.update(text=CAPTION)
+    find(version.pk)
     assert captions_of(run).n_blocking == 0
     run.caption_version = "never heard of"
     assert (captions_of(run).version, captions_of(run).counts) == (None, None)
@@ -157,10 +164,13 @@ def test_the_checklists_are_ticked_by_the_records_and_link_to_what_is_missing(cl
 
 
 def test_captions_that_block_and_a_config_that_is_wrong_are_not_ticked(client, run):
-    make_caption_version("no lips", caption=CAPTION.replace("red lips (#aa3344), ", ""))
+    version = make_caption_version("no lips", caption=CAPTION.replace("red lips (#aa3344), ", ""))
     run.caption_version = "no lips"
     run.all_parameters = run.all_parameters | {"caption_extension": ".caption", "unet_lr": "fast"}
     run.save()
+    unchecked = items_of(page_of(client, run))["Captions checked"]
+    assert (unchecked.done, unchecked.detail) == (None, "being checked now: reload this page in a while")
+    find(version.pk)
     items = items_of(page_of(client, run))
     assert (items["Captions checked"].done, items["Captions checked"].detail) == (False, "4 blocking, 8 other findings")
     assert not items["Training config without errors"].done
@@ -195,9 +205,9 @@ def test_two_runs_stand_side_by_side_with_what_the_difference_did_to_the_scores(
     scored(run, 2, 8)
     scored(other, 1, 9)
     found = difference_of(run, other)
-    assert {each.name: (each.mine, each.theirs) for each in found.parameters} == {
-        "caption_version": ("captions_v1", "captions_v2"),
-        "network_dim": ("4", "8"),
+    assert {each.name: each.values for each in found.parameters} == {
+        "caption_version": ["captions_v1", "captions_v2"],
+        "network_dim": ["4", "8"],
     }
     lines = {line.name: (line.mine, line.theirs, line.change) for line in found.scores}
     assert lines["average of the best epoch"] == ("8.0", "9.0", -1.0)
@@ -250,3 +260,28 @@ def test_a_run_stands_by_the_best_epoch_that_people_scored_the_earliest_of_equal
     assert standing.best is not None
     assert (standing.best.epoch_number, standing.average, standing.n_scored) == (2, 8.0, 3)
     assert str(standing) == "best epoch 2 with 8.0 (8, 8, 8), 3 epochs scored"
+
+
+def test_a_run_stands_by_the_epoch_that_somebody_chose_until_the_computed_one_holds_again(client):
+    run = make_run()
+    for epoch, score in ((1, 9), (2, 7)):
+        scored(run, epoch, score)
+    script = scored(run, 3, 10, observations="auto-scored")
+
+    def shown() -> str:
+        client.force_login(make_user("viewer"))
+        page = client.get(reverse("admin:runs_trainingrun_changelist")).context["cl"]
+        (row,) = page.result_list
+        return page.model_admin.best_average(row)
+
+    assert (str(standings([run])[run.pk]), shown()) == ("best epoch 1 with 9.0 (9, 9, 9), 2 epochs scored", "9.0")
+    choose(run, 2, "Its hair is right.", by=None)
+    standing = standings([run])[run.pk]
+    assert str(standing) == "best epoch 2, chosen, with 7.0 (7, 7, 7), 2 epochs scored"
+    assert (standing.average, shown()) == (7.0, "7.0")
+    choose(run, script.epoch_number, "The script is right.", by=None)
+    standing = standings([run])[run.pk]
+    assert str(standing) == "best epoch 3, chosen, not scored by a person, 2 epochs scored"
+    assert (standing.average, shown()) == (None, "–")
+    choose(run, None, "Back to people's scores.", by=None)
+    assert (standings([run])[run.pk].average, shown()) == (9.0, "9.0")
