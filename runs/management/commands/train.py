@@ -14,8 +14,8 @@ from runs.backends.process import JobProcess
 from runs.controller import is_controlled
 from runs.models import TrainingJob, TrainingRun
 from runs.naming import UnknownRunError, find_run
-from runs.tasks import is_lost
 from runs.quote import quote_for
+from runs.tasks import is_lost
 from runs.training import ActError, new_job, start
 
 POLL = 1.0  # seconds
