@@ -59,6 +59,8 @@ def _captions(captions: Captions) -> Item:
         return Item(
             text=text, done=False, detail="the captions are not here: import them", links=((captions.name, page),)
         )
+    if not captions.is_checked:
+        return Item(text=text, done=None, detail="being checked now: reload this page in a while")
     findings = reverse("admin:runs_captionversion_findings", args=(captions.version.pk,))
     n = sum(captions.counts.values())
     detail = f"{captions.n_blocking} blocking, {n - captions.n_blocking} other findings"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,9 +16,9 @@ from punklab import pictures
 from punklab.acts import ReadOnlyAdmin
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm
 from punklab.mirrored_imports import MirroredFilesAdmin
-from runs.caption_checks import check
+from runs.caption_findings import known_findings
 from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
-from runs.captions import CaptionVersionError, load_pairs, runs_using
+from runs.captions import runs_using
 from runs.models import Caption, CaptionVersion, TrainingImage, TrainingRun
 from runs.resources import CaptionVersionResource
 
@@ -87,16 +86,19 @@ class CaptionVersionAdmin(MirroredAdmin, MirroredFilesAdmin):
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
     def findings_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Check the captions now and list what was found, blocking findings first."""
+        """List what was found in the captions, blocking findings first."""
         version = self.get_queryset(request).filter(pk=pk).first()
         if version is None or not self.has_view_permission(request, version):
             raise Http404(f"There is no caption version {pk}.")
-        try:
-            pairs = load_pairs(version)
-        except CaptionVersionError as error:
-            messages.warning(request, f"There is nothing to check: {error}.")
+        if not version.captions.exists():
+            message = (
+                "There is nothing to check: its captions are not in this database; import them with import_captions."
+            )
+            messages.warning(request, message)
             return HttpResponseRedirect(reverse("admin:runs_captionversion_change", args=(pk,)))
-        found = sorted(check(pairs, blocking=settings.BLOCKING_CAPTION_FINDINGS), key=lambda each: not each.blocking)
+        known = known_findings(version)
+        everything = [each for several in known.found.values() for each in several]
+        found = sorted(everything, key=lambda each: (not each.blocking, each.file, each.code, each.detail))
         codes = sorted({each.code for each in found})
         context = {
             **self.admin_site.each_context(request),
@@ -104,6 +106,7 @@ class CaptionVersionAdmin(MirroredAdmin, MirroredFilesAdmin):
             "subtitle": str(version),
             "opts": self.opts,
             "original": version,
+            "known": known,
             "findings": found,
             "counts": [(code, sum(each.code == code for each in found)) for code in codes],
             "n_blocking": sum(each.blocking for each in found),

@@ -15,6 +15,7 @@ from django.utils import timezone
 from punklab.pixels.asked import phrases
 from punklab.pixels.colour import HEX_CODE
 from runs.caption_checks import has_codes
+from runs.caption_findings import find_later
 from runs.caption_folder import FilePair, read_folder
 from runs.caption_pairs import Pair
 from runs.caption_words import words_of
@@ -83,6 +84,7 @@ def import_captions(folder: Path, images: Path | None, name: str, *, replace: bo
         new_images = _save_images(read.pairs)
         _save_captions(version, read.pairs, done)
         describe(version, folder, [one.pair for one in read.pairs])
+        find_later(version)
     return Imported(len(read.pairs), done.added, done.changed, done.removed, new_images)
 
 

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from runs.caption_edits import CaptionEditError, StaleEditError
+from runs.caption_findings import find_later
 from runs.caption_import import describe
 from runs.caption_models import CaptionEdit, CaptionOrigin
 from runs.caption_pairs import Pair
@@ -48,6 +49,7 @@ def make_version(source: CaptionVersion, name: str, notes: str = "", *, seen: in
         made.save(update_fields=["notes"])
         describe(made, None, [Pair(state.stem, _text_of(state)) for state in found])
         CaptionOrigin.objects.create(version=made, source=source, n_changed=len(changed), by=by)
+        find_later(made)
     return made
 
 

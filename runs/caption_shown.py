@@ -28,9 +28,10 @@ class Filter:
         return cls(**{name: given.get(name, "") for name in ("status", "finding", "changed", "q")})
 
     def fits(self, state: State, known: Known) -> bool:
+        """Whether a caption is shown; while nobody knows the findings, those that are asked for leave none out."""
         return (
             (not self.status or state.status == self.status)
-            and (not self.finding or self._has_finding(state.findings(known)))
+            and (not self.finding or not known.is_ready or self._has_finding(state.findings(known)))
             and (not self.changed or state.is_changed)
             and (not self.q or self.q.lower() in f"{state.stem}\n{state.text}".lower())
         )

@@ -51,6 +51,7 @@ def captions(request: HttpRequest, pk: int) -> HttpResponse:
         codes = Counter(code for _, findings in rows for code in {each.code for each in findings})
         shown = [(state, findings) for state, findings in rows if chosen.fits(state, known)]
         context |= {
+            "known": known,
             "chosen": chosen,
             "page": Paginator(shown, PER_PAGE).get_page(request.GET.get("page")),
             "codes": sorted(codes.items()),
@@ -198,7 +199,7 @@ def _workbench(
     image = TrainingImage.objects.get(pk=state.image_id)
     text = state.text if draft is None else draft
     findings = state.findings(known)
-    if text != state.text:
+    if text != state.text or not known.is_ready:
         findings = [*find_in(known, state.stem, text, image), *known.of_picture(state.stem)]
     context: dict[str, Any] = {
         "state": state,

@@ -15,7 +15,7 @@ from django.db.models import TextField, Value
 from django.db.models.functions import MD5, Concat
 
 from punklab.pixels.grid import enlarge
-from runs.caption_pairs import Pair, Picture, read_picture
+from runs.caption_pairs import Pair, PairError, Picture, Problem, read_picture
 from runs.models import Caption, CaptionVersion, TrainingRun
 
 _BATCH = 200
@@ -34,22 +34,21 @@ def find_version(name: str) -> CaptionVersion:
     return version
 
 
-def load_pairs(version: CaptionVersion) -> list[Pair]:
+def load_pairs(version: CaptionVersion, damaged: list[Problem] | None = None) -> list[Pair]:
     """The version's pairs in the order of their stems, each picture decoded once.
 
-    Raises CaptionVersionError when the row is known but its captions were never imported.
+    Raises CaptionVersionError when the row is known but its captions were never imported, and PairError for a picture
+    that some script damaged; with a list `damaged` it goes there, and its pair has no cells.
     """
-    pictures: dict[str, Picture] = {}
+    pictures: dict[str, Picture | PairError] = {}
     pairs: list[Pair] = []
     captions = _captions(version)
     # Decoding releases the interpreter, so threads share it out over the cores, a batch in memory at a time.
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         while batch := list(islice(captions, _BATCH)):
             fresh = {each.image.sha256: bytes(each.image.png) for each in batch if each.image.sha256 not in pictures}
-            pictures.update(zip(fresh, pool.map(read_picture, fresh.values()), strict=True))
-            pairs += [
-                Pair(each.stem, each.text, pictures[each.image.sha256].cells, each.image.sha256) for each in batch
-            ]
+            pictures.update(zip(fresh, pool.map(_read, fresh.values()), strict=True))
+            pairs += [_pair(each, pictures[each.image.sha256], damaged) for each in batch]
     if not pairs:
         raise CaptionVersionError(
             f"{version.version_name}: its captions are not in this database; import them with import_captions"
@@ -94,6 +93,22 @@ def export_captions(version: CaptionVersion, folder: Path, factor: int | None = 
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return count
+
+
+def _read(data: bytes) -> Picture | PairError:
+    try:
+        return read_picture(data)
+    except PairError as error:
+        return error
+
+
+def _pair(caption: Caption, picture: Picture | PairError, damaged: list[Problem] | None) -> Pair:
+    if isinstance(picture, Picture):
+        return Pair(caption.stem, caption.text, picture.cells, caption.image.sha256)
+    if damaged is None:
+        raise picture
+    damaged.append(Problem(f"{caption.stem}.png", "unreadable", f"the picture {picture}"))
+    return Pair(caption.stem, caption.text)
 
 
 def _write_pairs(version: CaptionVersion, folder: Path, factor: int | None) -> int:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db.models import F, FloatField, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce, Extract
 from django.utils import timezone
 
-from runs.caption_checks import check
-from runs.caption_pairs import PairError
-from runs.captions import CaptionVersionError, load_pairs
+from runs.caption_findings import known_findings
 from runs.models import CaptionVersion, LossPoint, RunPlan, TrainingJob, TrainingRun
 
 _JOB_SECONDS = (
@@ -35,12 +30,16 @@ _WIDTH, _HEIGHT = 1000, 100
 
 @dataclass(frozen=True, kw_only=True)
 class Captions:
-    """A run's caption version, and how many findings of each code it has; `counts` None: its captions are not here."""
+    """A run's caption version, and how many findings of each code it has; `counts` None: its captions are not here.
+
+    Not `is_checked`: the queue is looking for the findings.
+    """
 
     name: str
     version: CaptionVersion | None
     counts: dict[str, int] | None
     n_blocking: int = 0
+    is_checked: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,18 +68,22 @@ def plan_of(run: TrainingRun) -> RunPlan | None:
 
 
 def captions_of(run: TrainingRun) -> Captions:
-    """The run's captions as they are checked now; the count is kept until they change."""
+    """The run's captions and what the check found in them as they are now."""
     name = run.caption_version or ""
     version = CaptionVersion.objects.filter(version_name=name).first() if name else None
     if version is None:
         return Captions(name=name, version=None, counts=None)
-    rows = list(version.captions.order_by("pk").values_list("stem", "text", "image__sha256"))
-    if not rows:
+    if not version.captions.exists():
         return Captions(name=name, version=version, counts=None)
-    blocking = sorted(settings.BLOCKING_CAPTION_FINDINGS)
-    key = f"caption-findings-{hashlib.sha256(repr((rows, blocking)).encode()).hexdigest()}"
-    counts, n_blocking = cache.get_or_set(key, lambda: _counted(version)) or ({}, 0)
-    return Captions(name=name, version=version, counts=counts, n_blocking=n_blocking)
+    known = known_findings(version)
+    found = [each for several in known.found.values() for each in several]
+    return Captions(
+        name=name,
+        version=version,
+        counts=dict(sorted(Counter(each.code for each in found).items())),
+        n_blocking=sum(each.blocking for each in found),
+        is_checked=known.is_ready,
+    )
 
 
 def curve_of(run: TrainingRun) -> Curve | None:
@@ -113,11 +116,3 @@ def free_disk() -> int:
     folder = Path(settings.STORAGE_DIR)
     there = next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
     return shutil.disk_usage(there).free
-
-
-def _counted(version: CaptionVersion) -> tuple[dict[str, int], int]:
-    try:
-        found: list[Any] = check(load_pairs(version), blocking=settings.BLOCKING_CAPTION_FINDINGS)
-    except (CaptionVersionError, PairError):  # a row that some script wrote
-        return {"unreadable": 1}, 1
-    return dict(sorted(Counter(each.code for each in found).items())), sum(each.blocking for each in found)

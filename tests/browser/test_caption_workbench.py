@@ -10,9 +10,11 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from punklab import roles
+from runs.caption_findings import find
 from runs.caption_models import CaptionEdit
 from runs.caption_states import counts_of, state_of, states
 from runs.models import Caption, CaptionVersion, TrainingImage
+from tests.browser.people import person
 from tests.factories import CAPTION, make_caption_version, make_user
 from tests.pixels.drawing import punk
 
@@ -38,13 +40,13 @@ def test_captions_are_edited_checked_kept_and_approved_by_keyboard(
 ) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
     roles.sync()
-    person = make_user("operator", password=PASSWORD).username
+    name = make_user("operator", password=PASSWORD).username
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(f"{live_server.url}/console/login/?next=/console/captions/{version.pk}/")
-    page.get_by_label("Username").fill(person)
+    page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_role("link", name="lady_001", exact=True).focus()
@@ -100,3 +102,13 @@ def test_captions_are_edited_checked_kept_and_approved_by_keyboard(
         page.goto(f"{live_server.url}/console/captions/{version.pk}/{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
     assert complaints == []
+
+
+def test_findings_appear_by_themselves_once_the_queue_has_found_them(log_in, version, aside) -> None:
+    page = log_in(person("viewer"), f"/console/captions/{version.pk}/")
+    row = page.get_by_role("row").filter(has_text="lady_002")
+    expect(page.get_by_role("status").filter(has_text="are being checked")).to_be_visible()
+    expect(row).to_contain_text("being checked")
+    aside(lambda: find(version.pk))
+    expect(row).to_contain_text("few_hex_codes", timeout=10_000)
+    expect(page.locator("[data-awaited]")).to_have_count(0)

@@ -15,6 +15,7 @@ from evaluation.progressive import queue_untested
 from evaluation.renderjob import Status
 from evaluation.run_difference import difference_of
 from evaluation.standing import action_for, standings
+from runs.caption_findings import find
 from runs.models import LossPoint, RunPlan
 from runs.run_facts import captions_of, cost_of, curve_of
 from runs.training import create_run
@@ -32,7 +33,9 @@ def scored(run, epoch, score, **values):
 @pytest.fixture
 def run():
     """A run of two epochs with checkpoints, made as planned."""
-    made = create_run("looked at", captions=make_caption_version("captions_v1"), config_text=CONFIG)
+    version = make_caption_version("captions_v1")
+    find(version.pk)
+    made = create_run("looked at", captions=version, config_text=CONFIG)
     for epoch in (1, 2):
         make_checkpoint(run=made, epoch=epoch)
     return made
@@ -80,10 +83,13 @@ def test_a_run_s_captions_are_counted_by_finding_and_counted_again_once_they_cha
     assert captions_of(run).counts is not None
     version = make_caption_version("no lips", caption=CAPTION.replace("red lips (#aa3344), ", ""))
     run.caption_version = "no lips"
+    assert not captions_of(run).is_checked
+    find(version.pk)
     found = captions_of(run)
     assert found.counts is not None
-    assert (found.counts["no_lips"], found.n_blocking) == (4, 4)
+    assert (found.counts["no_lips"], found.n_blocking, found.is_checked) == (4, 4, True)
     version.captions.update(text=CAPTION)
+    find(version.pk)
     assert captions_of(run).n_blocking == 0
     run.caption_version = "never heard of"
     assert (captions_of(run).version, captions_of(run).counts) == (None, None)
@@ -157,10 +163,13 @@ def test_the_checklists_are_ticked_by_the_records_and_link_to_what_is_missing(cl
 
 
 def test_captions_that_block_and_a_config_that_is_wrong_are_not_ticked(client, run):
-    make_caption_version("no lips", caption=CAPTION.replace("red lips (#aa3344), ", ""))
+    version = make_caption_version("no lips", caption=CAPTION.replace("red lips (#aa3344), ", ""))
     run.caption_version = "no lips"
     run.all_parameters = run.all_parameters | {"caption_extension": ".caption", "unet_lr": "fast"}
     run.save()
+    unchecked = items_of(page_of(client, run))["Captions checked"]
+    assert (unchecked.done, unchecked.detail) == (None, "being checked now: reload this page in a while")
+    find(version.pk)
     items = items_of(page_of(client, run))
     assert (items["Captions checked"].done, items["Captions checked"].detail) == (False, "4 blocking, 8 other findings")
     assert not items["Training config without errors"].done

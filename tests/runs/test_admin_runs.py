@@ -12,6 +12,7 @@ from django.urls import reverse
 from django_q.models import OrmQ
 
 from punklab import roles
+from runs.caption_findings import find
 from runs.models import CaptionVersion, TrainingImage, TrainingJob, TrainingRun
 from tests.factories import CAPTION, CONFIG, make_caption_version, make_job, make_run, make_user
 
@@ -230,10 +231,15 @@ def test_a_caption_version_shows_its_pictures_its_runs_and_its_findings(client) 
     page = client.get(_change(version)).content.decode()
     assert page.count('<img class="punk"') == 3
     assert _change(run) in page
-    found = client.get(reverse("admin:runs_captionversion_findings", args=(version.pk,))).content.decode()
+    findings = reverse("admin:runs_captionversion_findings", args=(version.pk,))
+    assert "are being checked" in client.get(findings).content.decode()
+    find(version.pk)
+    found = client.get(findings).content.decode()
     assert "no_lips" in found
     assert "3 blocking" in found
     record = CaptionVersion.objects.create(version_name="record only")
+    unchecked = client.get(reverse("admin:runs_captionversion_findings", args=(record.pk,)), follow=True)
+    assert "There is nothing to check" in unchecked.content.decode()
     assert "import_captions" in client.get(_change(record)).content.decode()
 
 

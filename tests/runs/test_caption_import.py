@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django_q.models import OrmQ
 from PIL import Image
 
 from runs.caption_import import import_captions
@@ -54,6 +55,7 @@ def test_an_import_keeps_texts_and_pictures_and_fills_the_mirrored_columns(folde
     assert version.sample_caption == TEXT.format("brown")
     assert version.directory_path == str(folder)
     assert version.created_date is not None
+    assert OrmQ.objects.count() == 1  # the queue checks them
     assert "3 distinct colour codes" in (version.format_description or "")
     assert [pair.text for pair in load_pairs(version)] == [TEXT.format("brown") + "\r\n" * i for i in range(3)]
 
@@ -61,8 +63,10 @@ def test_an_import_keeps_texts_and_pictures_and_fills_the_mirrored_columns(folde
 def test_the_same_pairs_again_change_nothing_and_a_second_version_stores_no_picture_twice(folder):
     run("import_captions", folder, "--name", "v1")
     before = list(Caption.objects.order_by("id").values_list("id", "text"))
+    OrmQ.objects.all().delete()
     assert "all there already" in run("import_captions", folder, "--name", "v1")
     assert list(Caption.objects.order_by("id").values_list("id", "text")) == before
+    assert not OrmQ.objects.exists()
     other = folder.parent / "v2"
     other.mkdir()
     for text in folder.glob("*.txt"):

@@ -8,10 +8,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
 
-from runs import caption_edits, caption_states
+from runs import caption_edits, caption_findings, caption_states
 from runs.caption_edits import StaleEditError, save
-from runs.caption_models import CaptionBatch, CaptionEdit, CaptionFindings, CaptionOrigin
+from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin
+from runs.caption_revision import last_edit, make_version
 from runs.caption_states import state_of, states
 from runs.models import Caption, CaptionVersion
 from tests.factories import CAPTION, make_caption_version, make_user
@@ -47,6 +50,12 @@ def _state(version: CaptionVersion, stem: str = FIRST) -> caption_states.State:
     found = state_of(version, stem)
     assert found is not None
     return found
+
+
+def _asked() -> list[tuple[Any, Any]]:
+    """The tasks that the queue holds: what to call, with what."""
+    tasks = [SignedPackage.loads(row.payload) for row in OrmQ.objects.order_by("pk")]
+    return [(task["func"], task["args"]) for task in tasks]
 
 
 def test_every_page_opens_for_a_viewer_who_can_change_nothing(client, version) -> None:
@@ -211,6 +220,7 @@ def test_a_damaged_picture_hinders_nobody_from_mending_words(operator, version) 
 
 
 def test_the_list_filters_by_status_finding_and_words(operator, version) -> None:
+    caption_findings.find(version.pk)
     _do(operator, version, "save", text=CAPTION.replace("red lips (#aa3344), ", ""))
     address = reverse("runs:captions", args=(version.pk,))
 
@@ -228,17 +238,49 @@ def test_a_version_without_captions_says_how_to_bring_them_in(operator) -> None:
     assert "import_captions" in operator.get(reverse("runs:captions", args=(empty.pk,))).content.decode()
 
 
-def test_findings_are_kept_until_the_captions_change(operator, version) -> None:
-    address = reverse("runs:captions", args=(version.pk,))
-    operator.get(address)
-    kept = CaptionFindings.objects.get()
-    operator.get(address)
-    assert CaptionFindings.objects.get().checked_at == kept.checked_at
+def test_the_list_answers_at_once_and_shows_the_findings_when_the_queue_has_found_them(
+    operator, version, monkeypatch
+) -> None:
     Caption.objects.filter(stem=FIRST).update(text="nothing")
-    findings = {
-        state.stem: {each.code for each in found} for state, found in operator.get(address).context["page"].object_list
-    }
-    assert "no_lips" in findings[FIRST]
+    address = reverse("runs:captions", args=(version.pk,))
+
+    def codes() -> set[str]:
+        page = operator.get(address)
+        return {each.code for state, found in page.context["page"].object_list for each in found if state.stem == FIRST}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("runs.captions.read_picture", lambda _: pytest.fail("a picture was decoded in a request"))
+        for _ in range(2):
+            assert "are being checked" in operator.get(address).content.decode()
+            assert codes() == set()
+        unfiltered = operator.get(address, {"finding": "no_lips"}).context["page"]
+        assert len(unfiltered.object_list) == 4
+        assert "no_lips" in operator.get(_page(version)).content.decode()  # one caption is checked while one waits
+    assert _asked() == [(caption_findings.find, (version.pk,))]  # once, however many look
+    assert caption_findings.find(version.pk) == "first: 10 findings."
+    assert "no_lips" in codes()
+    assert "are being checked" not in operator.get(address).content.decode()
+    assert caption_findings.find(version.pk) == "The findings of first are known already."
+    Caption.objects.filter(stem=FIRST).update(text="nothing else")
+    assert "are being checked" in operator.get(address).content.decode()
+
+
+def test_a_new_version_is_checked_by_the_queue(operator, version) -> None:
+    _do(operator, version, "save", text=BETTER)
+    OrmQ.objects.all().delete()
+    made = make_version(version, "second", seen=last_edit(version), by=make_user("operator"))
+    assert _asked() == [(caption_findings.find, (made.pk,))]
+
+
+def test_a_damaged_picture_is_found_and_the_other_captions_are_checked(operator, version) -> None:
+    image = version.captions.get(stem=FIRST).image
+    type(image).objects.filter(pk=image.pk).update(png=b"png")
+    caption_findings.find(version.pk)
+    known = caption_findings.known_findings(version)
+    (damaged,) = known.of_picture(FIRST)
+    assert (damaged.code, damaged.blocking) == ("unreadable", True)
+    assert "is no PNG" in damaged.detail
+    assert {each.code for each in known.of(SECOND)} >= {"few_hex_codes"}
 
 
 def test_pages_take_as_many_queries_for_ten_captions_as_for_sixty(operator) -> None:
