@@ -24,6 +24,7 @@ _ITEM = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^",{}\\]|\\.)+))\s*(,|\Z)', 
 _TRUE = {"t", "true", "1", "yes"}
 _FALSE = {"f", "false", "0", "no"}
 _NULL = {"", "null", "none"}
+MOST_WRONG = 100  # rows: a file with more is not read on, since each costs 10 ms and more of somebody's patience
 
 
 def parse_array(text: str) -> list[str | None]:
@@ -199,8 +200,17 @@ class MirroredResource(resources.ModelResource):
         use_transactions = True
 
     def import_data(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Import all rows, or none where one of them is wrong."""
+        """Import all rows, or none where one of them is wrong; after MOST_WRONG of those the rest is not looked at."""
+        self._dataset, self._n_wrong = dataset, 0
         return super().import_data(dataset, *args, **{"rollback_on_validation_errors": True} | kwargs)
+
+    def import_row(self, row: Any, instance_loader: Any, **kwargs: Any) -> Any:
+        """Import a row; drop those that follow where enough are wrong."""
+        result = super().import_row(row, instance_loader, **kwargs)
+        self._n_wrong += bool(result.errors or result.validation_error)
+        if self._n_wrong == MOST_WRONG:
+            del self._dataset[kwargs["row_number"] :]
+        return result
 
     def get_instance(self, instance_loader: Any, row: dict[str, Any]) -> Any:
         """Return the row of that natural key; None for a new one. Raises ValidationError where `id` contradicts it."""

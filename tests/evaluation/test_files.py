@@ -8,11 +8,14 @@ from html import unescape
 import pytest
 import tablib
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from import_export.results import RowResult
 
 from evaluation.models import EpochResult, PromptTestResult, TestPrompt
 from evaluation.resources import EpochResultResource, PromptTestResultResource, TestPromptResource
+from punklab.mirrored_files import MOST_WRONG
 from runs.models import CaptionVersion, TrainingRun
 from runs.resources import CaptionVersionResource, TrainingRunResource
 from tests.factories import make_user
@@ -134,11 +137,19 @@ def test_a_row_that_became_wrong_after_its_preview_keeps_the_whole_file_out(clie
     assert list(TrainingRun.objects.values_list("run_name", flat=True)) == ["meanwhile"]
 
 
-def test_hundreds_of_wrong_rows_are_answered_with_a_short_page(client):
+def test_thousands_of_wrong_rows_are_answered_with_a_short_page(client):
     client.force_login(make_user("operator"))
-    rows = "".join(f"run {n},2026-01-01,completed,m,SD15,11\n" for n in range(400))
-    page = previewed(client, "runs_trainingrun", "csv", (HEADER + rows).encode()).content
-    assert b"The first 50 of 400 wrong rows." in page
+    rows = ["good,2026-01-01,completed,m,SD15,8"]
+    rows += [f"run {n},2026-01-01,completed,m,SD15,11" for n in range(MOST_WRONG)]
+    exactly = previewed(client, "runs_trainingrun", "csv", (HEADER + "\n".join(rows)).encode()).content
+    assert b"The first 50 of 100 wrong rows." in exactly
+    assert b"not looked at" not in exactly
+    rows += [f"{n},2026-01-01,{word},m,SD15,8" for n in range(2000) for word in ("forged", "completed")]
+    with CaptureQueriesContext(connection) as queries:
+        page = previewed(client, "runs_trainingrun", "csv", (HEADER + "\n".join(rows)).encode()).content
+    assert len(queries) < 500
+    assert b"The first 50 of 100 wrong rows." in page
+    assert b"the rest of the 4101 rows was not looked at" in page
     assert len(page) < 100_000
     assert not TrainingRun.objects.exists()
 
