@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from evaluation.matrix import Cell, Column, Matrix, Row
 from evaluation.matrix_models import WeightRender
 from evaluation.models import TestRender
-from evaluation.run_differences import differences
+from runs.parameters import differences
 
 CELL, GAP = 96, 8  # pixels of a sheet: the 24x24 enlarged fourfold
 _TITLES, _HEADINGS = 240, 40  # its left and upper margins
@@ -65,7 +65,7 @@ def page(found: Matrix, title: str) -> str:
     ]
     runs = [group.run for group in found.groups if group.run]
     facts = {"title": title, "columns": found.columns, "rows": rows, "runs": runs, "made_at": timezone.now()}
-    return render_to_string("evaluation/matrix_sheet.html", facts | {"differences": differences(runs)})
+    return render_to_string("evaluation/matrix_sheet.html", facts | {"differences": differences(*runs)})
 
 
 def archive(found: Matrix) -> Iterator[bytes]:

@@ -20,10 +20,10 @@ from evaluation.baselines import baselines
 from evaluation.gallery import picture_url
 from evaluation.matrix_acts import CANCEL_COMPARISON, START_COMPARISON, WEIGHTS_OF_RUN
 from evaluation.matrix_forms import MatrixForm
-from evaluation.run_differences import differences
 from punklab.acts import Act
 from punklab.roles import VIEW_EPOCHS
 from runs.models import TrainingRun
+from runs.parameters import differences
 
 MOST_CELLS = 1200  # on a page, and in what is exported from it
 _NAMES_OFFERED = 200  # runs whose names the field completes
@@ -49,7 +49,7 @@ def matrix(request: HttpRequest, pk: int) -> HttpResponse:
         "names": TrainingRun.objects.exclude(pk__in=[one.pk for one in runs]).values_list("run_name", flat=True)[
             :_NAMES_OFFERED
         ],
-        "differences": differences(runs),
+        "differences": differences(*runs),
         "weights": _weights(found),
         "pictures": picture_url("render", 0).removesuffix("render/0/0/"),
         "epochs": reverse("admin:evaluation_epochresult_changelist"),

@@ -30,7 +30,7 @@ class RunDifference:
 
 
 def difference_of(run: TrainingRun, other: TrainingRun) -> RunDifference:
-    """What differs between two runs, and how they were scored. One query."""
+    """What differs between two runs, and how they were scored. Two queries."""
     known = standings([run, other])
     mine, theirs = known[run.pk], known[other.pk]
     lines = [_line("average of the best epoch", mine.average, theirs.average)]
@@ -55,7 +55,7 @@ def _number(value: float | None) -> str:
 
 def _score(standing: Standing, column: str) -> float | None:
     best: EpochResult | None = standing.best
-    value: int | None = getattr(best, column) if best else None
+    value: int | None = getattr(best, column) if best and standing.average is not None else None
     return value
 
 

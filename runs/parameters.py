@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runs.kohya import OPTIONS, effective
 from runs.models import TrainingRun
-from runs.plans import changes_between, parameters_for
+from runs.plans import differing, parameters_for
 
 # Columns that say something of how the run was made, beyond kohya's parameters.
 _FACTS = (
@@ -36,9 +37,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Difference:
+    """A parameter and its value in each run, in words; "–" where a run does not say."""
+
     name: str
-    mine: str
-    theirs: str
+    values: Sequence[str]
 
 
 def lines_of(run: TrainingRun) -> list[Line]:
@@ -52,10 +54,9 @@ def lines_of(run: TrainingRun) -> list[Line]:
     return sorted(lines, key=lambda line: (not line.is_said, line.name))
 
 
-def differences(run: TrainingRun, other: TrainingRun) -> list[Difference]:
-    """What decides a result and differs between two runs, by name."""
-    found = changes_between(other, run)
-    return [Difference(name, words(mine), words(theirs)) for name, (theirs, mine) in found.items()]
+def differences(*runs: TrainingRun) -> list[Difference]:
+    """What decides a result and is not the same in all of the runs, by name; empty for a single one. No query."""
+    return [Difference(name, [words(value) for value in values]) for name, values in differing(runs).items()]
 
 
 def words(value: Any) -> str:

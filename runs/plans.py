@@ -143,13 +143,23 @@ def changes_between(parent: TrainingRun, run: TrainingRun) -> dict[str, list[Any
 
     What kohya does without being told is no change. A row of the lab's without `all_parameters` does not say everything:
     there only what it says is compared."""
-    before, after = variables_of(parent), variables_of(run)
-    keys = before.keys() | after.keys() if parent.all_parameters else before.keys() - {REPEATS}
-    return {
-        key: [before.get(key), after.get(key)]
-        for key in sorted(keys)
-        if _plain(effective(before, key)) != _plain(effective(after, key))
-    }
+    return differing([parent, run])
+
+
+def differing(runs: Sequence[TrainingRun]) -> dict[str, list[Any]]:
+    """Each variable that is not the same in all of the runs, by name, with its value in each; see `changes_between`."""
+    variables = [variables_of(run) for run in runs]
+    names = sorted({name for values in variables for name in values})
+    return {name: [values.get(name) for values in variables] for name in names if _differs(name, runs, variables)}
+
+
+def _differs(name: str, runs: Sequence[TrainingRun], variables: Sequence[Mapping[str, Any]]) -> bool:
+    told = [
+        _plain(effective(values, name))
+        for run, values in zip(runs, variables, strict=True)
+        if run.all_parameters or (name in values and name != REPEATS)
+    ]
+    return any(value != told[0] for value in told[1:])
 
 
 def _plain(value: Any) -> Any:

@@ -12,8 +12,8 @@ from evaluation import matrix_views
 from evaluation.matrix import Question, matrix
 from evaluation.models import ScoreEntry, SuitePrompt, TestPrompt, TestRender
 from evaluation.renderjob import Status
-from evaluation.run_differences import differences
 from runs.models import Checkpoint
+from runs.parameters import differences
 from tests.factories import make_run, make_user
 from tests.matrix_rows import at_weight, drawn_base, drawn_run, renders, suite_prompts
 
@@ -136,14 +136,15 @@ def test_the_latest_picture_of_a_prompt_and_seed_stands_and_cancelled_ones_do_no
 
 
 def test_runs_stand_side_by_side_with_what_differs_between_them_and_nothing_else(viewer):
-    one = drawn_run(2, run_name="one", learning_rate=1e-4, network_dim=16, output_name="a", train_batch_size=4)
+    same = {"network_dim": 16, "train_batch_size": 4}
+    one = drawn_run(2, run_name="one", learning_rate=1e-4, output_name="a", all_parameters=same, **same)
     other = drawn_run(
-        3, run_name="other", learning_rate=2e-4, network_dim=16, output_name="b", all_parameters={"clip_skip": 2}
+        3, run_name="other", learning_rate=2e-4, output_name="b", all_parameters=same | {"clip_skip": 2}, **same
     )
     page = page_of(viewer, one, "?run=other")
     found = matrix(Question(runs=[one, other]))
     assert titles(found) == ["one epoch 1", "one epoch 2", "other epoch 1", "other epoch 2", "other epoch 3"]
-    told = {each.name: list(each.values) for each in differences([one, other])}
+    told = {each.name: list(each.values) for each in differences(one, other)}
     assert told["learning_rate"] == ["0.0001", "0.0002"]
     assert told["clip_skip"] == ["–", "2"]
     assert not {"network_dim", "output_name", "base_model"} & set(told)

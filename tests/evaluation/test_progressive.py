@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evaluation import progressive, prompts, suite
-from evaluation.comparison import compare
+from evaluation.matrix import Question, matrix
 from evaluation.models import EpochResult, ScoreEntry, SuitePrompt, SuiteRule, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab.pixels.asked import unread
@@ -150,10 +150,11 @@ def test_no_epoch_is_the_best_while_more_may_come_or_the_run_is_closed(run, why)
 def test_a_comparison_shows_the_first_seed_whatever_was_drawn_last(run):
     checkpoint = run.checkpoints.get(epoch=3)
     suite.queue(checkpoint)
-    found = compare(run)
+    found = matrix(Question(runs=[run]))
     row = next(row for row in found.rows if row.checkpoint == checkpoint)
-    assert {render.request["seed"] for render in row.renders} == {42}
-    assert len(found.prompts) == len(prompts.SUITE)
+    shown = TestRender.objects.filter(pk__in=[cell.pk for cell in row.cells if cell])
+    assert {render.request["seed"] for render in shown} == {42}
+    assert len(found.columns) == len(shown) == len(prompts.SUITE)
 
 
 def test_several_seeds_tell_what_chance_changes(run):

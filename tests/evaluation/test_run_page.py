@@ -14,6 +14,7 @@ from evaluation.models import EpochResult, TestRender
 from evaluation.progressive import queue_untested
 from evaluation.renderjob import Status
 from evaluation.run_difference import difference_of
+from evaluation.selection import choose
 from evaluation.standing import action_for, standings
 from runs.caption_findings import find
 from runs.models import LossPoint, RunPlan
@@ -204,9 +205,9 @@ def test_two_runs_stand_side_by_side_with_what_the_difference_did_to_the_scores(
     scored(run, 2, 8)
     scored(other, 1, 9)
     found = difference_of(run, other)
-    assert {each.name: (each.mine, each.theirs) for each in found.parameters} == {
-        "caption_version": ("captions_v1", "captions_v2"),
-        "network_dim": ("4", "8"),
+    assert {each.name: each.values for each in found.parameters} == {
+        "caption_version": ["captions_v1", "captions_v2"],
+        "network_dim": ["4", "8"],
     }
     lines = {line.name: (line.mine, line.theirs, line.change) for line in found.scores}
     assert lines["average of the best epoch"] == ("8.0", "9.0", -1.0)
@@ -259,3 +260,28 @@ def test_a_run_stands_by_the_best_epoch_that_people_scored_the_earliest_of_equal
     assert standing.best is not None
     assert (standing.best.epoch_number, standing.average, standing.n_scored) == (2, 8.0, 3)
     assert str(standing) == "best epoch 2 with 8.0 (8, 8, 8), 3 epochs scored"
+
+
+def test_a_run_stands_by_the_epoch_that_somebody_chose_until_the_computed_one_holds_again(client):
+    run = make_run()
+    for epoch, score in ((1, 9), (2, 7)):
+        scored(run, epoch, score)
+    script = scored(run, 3, 10, observations="auto-scored")
+
+    def shown() -> str:
+        client.force_login(make_user("viewer"))
+        page = client.get(reverse("admin:runs_trainingrun_changelist")).context["cl"]
+        (row,) = page.result_list
+        return page.model_admin.best_average(row)
+
+    assert (str(standings([run])[run.pk]), shown()) == ("best epoch 1 with 9.0 (9, 9, 9), 2 epochs scored", "9.0")
+    choose(run, 2, "Its hair is right.", by=None)
+    standing = standings([run])[run.pk]
+    assert str(standing) == "best epoch 2, chosen, with 7.0 (7, 7, 7), 2 epochs scored"
+    assert (standing.average, shown()) == (7.0, "7.0")
+    choose(run, script.epoch_number, "The script is right.", by=None)
+    standing = standings([run])[run.pk]
+    assert str(standing) == "best epoch 3, chosen, not scored by a person, 2 epochs scored"
+    assert (standing.average, shown()) == (None, "–")
+    choose(run, None, "Back to people's scores.", by=None)
+    assert (standings([run])[run.pk].average, shown()) == (9.0, "9.0")

@@ -79,9 +79,9 @@ def test_kohya_s_default_said_aloud_and_other_file_names_are_no_change(parent, c
 def test_captions_and_repeats_are_variables_too(parent):
     other = create_run("other", captions=make_caption_version("captions_v2"), config_text=CONFIG)
     assert changes_between(parent, other) == {"caption_version": ["captions_v1", "captions_v2"], "repeats": [5, 1]}
-    assert [(each.name, each.mine, each.theirs) for each in differences(other, parent)] == [
-        ("caption_version", "captions_v2", "captions_v1"),
-        ("repeats", "1", "5"),
+    assert [(each.name, each.values) for each in differences(other, parent)] == [
+        ("caption_version", ["captions_v2", "captions_v1"]),
+        ("repeats", ["1", "5"]),
     ]
 
 
@@ -89,6 +89,7 @@ def test_of_a_row_of_the_lab_s_only_what_it_says_is_compared(captions):
     past = make_run(run_name="past", network_dim=32, resolution="96x96", caption_version="captions_v1")
     run = create_run("new", captions=captions, config_text=CONFIG)
     assert changes_between(past, run) == {"network_dim": [32, 4]}
+    assert [(each.name, each.values) for each in differences(run, past, run)] == [("network_dim", ["4", "32", "4"])]
     assert "caption_extension" in config_like(past)
     assert "output_name" not in config_like(run), "a copy's files have a name of their own"
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from evaluation import comparison, full_comparison, matrix, matrix_export, results, scoring, suite
+from evaluation import full_comparison, matrix, matrix_export, metrics, results, scoring, suite
+from evaluation.models import EpochResult, TestRender
 from runs.models import Checkpoint
 from runs.naming import UnknownRunError, find_run
 
@@ -44,19 +46,18 @@ class Command(BaseCommand):
             if options["full"]:
                 left = full_comparison.progress(full_comparison.start(run, None, others)).left
                 self.stdout.write(f"to draw: {left or 'nothing'}")
-            found = comparison.compare(run, options["epochs"] or None, others)
         except (scoring.ScoringError, UnknownRunError, suite.SuiteError) as error:
             raise CommandError(str(error)) from error
-        if not found.prompts:
+        found = matrix.matrix(matrix.Question(runs=[run], epochs=options["epochs"] or None, beside=others))
+        if not found.columns:
             raise CommandError(f"No test pictures of {options['run']} have been asked for yet: see test_epoch.")
-        question = matrix.Question(runs=[run], epochs=options["epochs"] or None, beside=others)
         for kind, file in ((kind, options[kind]) for kind in _WRITERS if options[kind]):
             try:
                 with file.open("wb") as opened:
-                    opened.writelines(_WRITERS[kind](matrix.matrix(question), str(run)))
+                    opened.writelines(_WRITERS[kind](found, str(run)))
             except OSError as error:
                 raise CommandError(f"{file} cannot be written: {error}") from error
-        return "\n".join(_line(row) for row in found.rows)
+        return "\n".join(_line(row, measured) for row, measured in zip(found.rows, _measured(found.rows), strict=True))
 
 
 def _checkpoint(run: str, epoch: str) -> Checkpoint:
@@ -68,10 +69,28 @@ def _checkpoint(run: str, epoch: str) -> Checkpoint:
     return checkpoint
 
 
-def _line(row: comparison.Row) -> str:
-    drawn = sum(1 for render in row.renders if render and render.finished)
-    parts = [f"{row.label}: {drawn} of {len(row.renders)} pictures"]
-    parts += [f"{name} {row.metrics[key]:.0f} %" for name, key in COLUMNS if row.metrics.get(key) is not None]
+def _measured(rows: Sequence[matrix.Row]) -> list[metrics.Metrics]:
+    """What was measured over all pictures of each row, in percent; empty before that. Two queries."""
+    kept = EpochResult.objects.in_bulk([row.epoch_result.pk for row in rows if row.epoch_result])
+    shown = {cell.pk for row in rows if not row.epoch_result for cell in row.cells if cell}
+    pictures: dict[int, list[metrics.Measured]] = defaultdict(list)
+    for checkpoint, found in TestRender.objects.filter(pk__in=shown).values_list("checkpoint", "measures"):
+        if found and metrics.is_current(found):
+            pictures[checkpoint].append(found)
+    return [
+        results.metrics_ours(kept[row.epoch_result.pk]) or {}
+        if row.epoch_result
+        else metrics.metrics_of(pictures[row.checkpoint.pk], "")
+        if pictures[row.checkpoint.pk]
+        else {}
+        for row in rows
+    ]
+
+
+def _line(row: matrix.Row, measured: metrics.Metrics) -> str:
+    drawn = sum(1 for cell in row.cells if cell and cell.finished)
+    parts = [f"{row.label}: {drawn} of {len(row.cells)} pictures"]
+    parts += [f"{name} {measured[key]:.0f} %" for name, key in COLUMNS if measured.get(key) is not None]
     if row.epoch_result and row.epoch_result.average is not None:
         parts.append(f"scored {row.epoch_result.average:.1f} ({row.epoch_result.verdict})")
     return ", ".join(parts)
