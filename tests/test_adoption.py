@@ -46,10 +46,9 @@ def shape(connection, table: str) -> set[tuple]:
     )
 
 
-def test_an_empty_database_gets_the_documented_tables_views_and_trigger(scratch, shared):
+def test_an_empty_database_gets_the_documented_tables_views_and_trigger(migrated, shared):
     readme = (shared / "legacy" / "README.md").read_text()
-    migrate(scratch)
-    with psycopg.connect(scratch) as connection:
+    with psycopg.connect(migrated) as connection:
         for table in lab_database.DOCUMENTED:
             ours = {name: (kind, null == "YES") for name, kind, null, _ in shape(connection, table)}
             wanted = {

@@ -47,7 +47,13 @@ class Chromium:
 
 
 @pytest.fixture
-def chromium(live_server: Any) -> Iterator[Chromium]:
+def chromium(live_server: Any, browser: Chromium) -> Chromium:
+    """A browser for the pages of this test's database."""
+    return browser
+
+
+@pytest.fixture
+def browser() -> Iterator[Chromium]:
     """The machine's own Chromium. Without one the test is skipped; under CI it fails."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
@@ -55,9 +61,9 @@ def chromium(live_server: Any) -> Iterator[Chromium]:
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    browser = Chromium(found)
-    yield browser
-    browser.close()
+    opened = Chromium(found)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

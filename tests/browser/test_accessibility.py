@@ -46,16 +46,21 @@ def pages(db) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_serious_fault(log_in, live_server, pages, scheme) -> None:
-    page = log_in(person("publisher"), "/console/", color_scheme=scheme)
+def test_no_page_has_a_serious_fault(log_in, live_server, pages) -> None:
+    page = log_in(person("publisher"), "/console/")
     axe: Axe = Axe()
-    found: list[tuple[str, str, list[str]]] = []
+    found: list[tuple[str, str, str, list[str]]] = []
     for address in pages:
+        page.emulate_media(color_scheme="light")
         page.goto(live_server.url + address)
-        found += [
-            (address, fault["id"], [node["html"][:120] for node in fault["nodes"][:3]])
-            for fault in axe.run(page, options={"preload": False}).response["violations"]
-            if fault["impact"] in ("serious", "critical")
-        ]
+        # What is dark differs in nothing but colours
+        for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_function("document.getAnimations().length === 0")  # links fade into their new colour
+            options = {"preload": False, "resultTypes": ["violations"], **rules}
+            found += [
+                (address, scheme, fault["id"], [node["html"][:120] for node in fault["nodes"][:3]])
+                for fault in axe.run(page, options=options).response["violations"]
+                if fault["impact"] in ("serious", "critical")
+            ]
     assert found == []

@@ -16,7 +16,7 @@ from evaluation.renderjob import ATTEMPTS, Status
 from punklab.diffusion.request import RenderRequest
 from tests.deployment.conftest import CHOICES
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.pooled]
 
 
 def queued_tasks():

@@ -24,7 +24,7 @@ from runs.models import Checkpoint, TrainingJob, TrainingRun
 from tests.deployment.conftest import make_promotable, make_words, there, write_picture
 from tests.factories import make_job, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.pooled]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from evaluation.results import checkpoint_of
 from runs.models import Checkpoint, TrainingRun
 from tests.factories import make_checkpoint, make_drawn, make_run, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.pooled]
 
 
 @pytest.fixture

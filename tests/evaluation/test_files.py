@@ -20,7 +20,7 @@ from runs.models import CaptionVersion, TrainingRun
 from runs.resources import CaptionVersionResource, TrainingRunResource
 from tests.factories import make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.pooled]
 
 TABLES = {
     "runs_captionversion": CaptionVersionResource,

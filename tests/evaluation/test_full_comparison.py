@@ -19,7 +19,7 @@ from runs.bases import base_for
 from runs.checkpoints import base_alone
 from tests.factories import make_caption_version, make_checkpoint, make_run, make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("six_prompts")]
+pytestmark = [pytest.mark.django_db, pytest.mark.pooled, pytest.mark.usefixtures("six_prompts")]
 
 
 @pytest.fixture

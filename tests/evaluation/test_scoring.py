@@ -9,7 +9,7 @@ from evaluation import scoring
 from evaluation.models import EpochResult, ScoreEntry
 from tests.factories import make_checkpoint, make_run, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.pooled]
 
 
 def make_epoch(**values):

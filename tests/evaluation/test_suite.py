@@ -16,6 +16,8 @@ from evaluation.requests import request_for
 from runs.bases import base_for
 from tests.factories import make_checkpoint, make_user
 
+pytestmark = pytest.mark.pooled
+
 NAMES = [each.name for each in prompts.SUITE]
 N_FULL = 3 * len(NAMES)
 

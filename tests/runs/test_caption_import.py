@@ -15,7 +15,7 @@ from runs.caption_import import import_captions
 from runs.captions import find_version, load_pairs, runs_using
 from runs.models import Caption, CaptionVersion, TrainingImage, TrainingRun
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.pooled]
 
 TEXT = (
     "pixel art, 24x24, portrait of bespoke punk lad, {} hair (#663300), wearing silver necklace, lips (#cc6666), "

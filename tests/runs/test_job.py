@@ -26,6 +26,8 @@ from runs.package import write_package
 from runs.training import cancel, create_run, new_job
 from tests.factories import CONFIG, make_caption_version, make_job, make_run
 
+pytestmark = pytest.mark.pooled
+
 Status = TrainingJob.Status
 
 

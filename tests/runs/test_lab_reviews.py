@@ -19,7 +19,7 @@ from runs.caption_states import state_of
 from runs.models import CaptionVersion
 from tests.factories import CAPTION, make_caption_version, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.pooled]
 
 FIRST, SECOND, THIRD = "lady_001", "lady_002", "lady_003"
 COLUMNS = "filename, current_caption, ai_comprehensive_caption, user_corrections, final_caption, status"
