@@ -1,9 +1,10 @@
 # Each target is one line; `make lab` and `make test` are all a new user needs.
 PYTHON ?= python3
 PORT ?= 8000
-.PHONY: lab test check bench accuracy screenshots
+.PHONY: lab test coverage check bench accuracy screenshots
 lab: .venv/installed ; @.venv/bin/python manage.py lab --punks "$(PUNKS)" --port $(PORT)
-test: .venv/installed-dev check ; .venv/bin/pytest --cov -n 2
+test: .venv/installed-dev check ; .venv/bin/pytest -n 2
+coverage: .venv/installed-dev ; .venv/bin/pytest -n 2 --cov
 check: .venv/installed-dev ; .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/lint-imports && .venv/bin/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html') && .venv/bin/djlint --lint --quiet templates && .venv/bin/mypy . && .venv/bin/python manage.py makemigrations --check --dry-run && .venv/bin/python manage.py check --fail-level WARNING
 bench: .venv/installed-dev ; .venv/bin/python -m tests.bench
 accuracy: .venv/installed-dev ; .venv/bin/python -m tests.accuracy

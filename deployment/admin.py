@@ -13,8 +13,9 @@ from django.utils.safestring import SafeString
 from deployment.models import Generation, Release, Verification
 from deployment.production import production_checklist
 from deployment.release_acts import COMPARE_LIVE, PROMOTE_EPOCH, VERIFY
-from evaluation.admin import EpochResultAdmin, EvaluatedRunAdmin
+from evaluation.admin import EvaluatedRunAdmin
 from evaluation.checklists import Checklist
+from evaluation.epoch_admin import EpochResultAdmin
 from evaluation.models import EpochResult
 from evaluation.renderjob import Status
 from punklab.acts import ReadOnlyAdmin

@@ -23,6 +23,7 @@ from punklab.roles import REVIEWER, SCORE
 
 VIEW = "evaluation.view_blindtest"
 CONFLICT = 409
+MOST_LOST = 5  # pictures that are gone, by name
 
 
 @require_GET
@@ -167,8 +168,13 @@ def _state(test: BlindTest, person: User, *, after: int = 0) -> dict[str, Any]:
         "prompt": order[place - 1].prompt if place else "",
         "n_done": len(done),
         "n_all": len(order),
-        "lost": list(dict.fromkeys(lost)),
+        "lost": _few(list(dict.fromkeys(lost))),
     }
+
+
+def _few(faults: list[str]) -> list[str]:
+    more = len(faults) - MOST_LOST
+    return [*faults[:MOST_LOST], f"And so it is with {more} more."] if more > 0 else faults
 
 
 def _answer(request: HttpRequest, test: BlindTest, person: User, *, after: int = 0, problem: str = "") -> HttpResponse:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 
+from evaluation import selection
 from evaluation.standing import Standing, standings
 from runs import training
 from runs.models import RunPlan, TrainingRun
@@ -18,13 +20,20 @@ def close(
     findings: str,
     quality_score: int | None = None,
     best_epoch: int | None = None,
-    by: AbstractBaseUser | None = None,
+    by: User | None = None,
 ) -> TrainingRun:
-    """Close a run as `runs.training.close` does, and write its story into its comparison notes. Raises ActError."""
+    """Close a run as `runs.training.close` does, and write its story into its comparison notes. Raises ActError.
+
+    A best epoch that is named here and is not the one that holds becomes a person's choice of it."""
     story = story_of(run, verdict, findings=findings, best_epoch=best_epoch, by=by)
-    return training.close(
-        run, verdict, findings=findings, quality_score=quality_score, best_epoch=best_epoch, story=story, by=by
-    )
+    with transaction.atomic():
+        closed = training.close(
+            run, verdict, findings=findings, quality_score=quality_score, best_epoch=best_epoch, story=story, by=by
+        )
+        epochs = set(closed.epoch_results.values_list("epoch_number", flat=True)) - {selection.for_run(closed).epoch}
+        if best_epoch in epochs:
+            selection.choose(closed, best_epoch, f"Named when the run was closed as {verdict}. {findings}", by=by)
+    return closed
 
 
 def story_of(
@@ -33,7 +42,7 @@ def story_of(
     *,
     findings: str,
     best_epoch: int | None = None,
-    by: AbstractBaseUser | None = None,
+    by: User | None = None,
 ) -> str:
     """The run's story in a paragraph: who closed it when, hypothesis, changes, scores beside the parent's, findings."""
     plan = RunPlan.objects.filter(run=run).select_related("parent").first()

@@ -12,8 +12,9 @@ from typing import Any
 
 from evaluation.gallery import CHECKS, marks_of, row_marks
 from evaluation.matrix_models import WeightRender
-from evaluation.models import EpochResult, ScoreEntry, SuitePrompt, TestPrompt, TestRender
+from evaluation.models import EpochResult, ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
+from evaluation.suite_models import SuitePrompt
 from evaluation.weights import AS_TRAINED, WITHOUT
 from punklab.diffusion.base import BaseError
 from runs.bases import base_for
@@ -272,9 +273,7 @@ def _judged(rows: Iterable[Row]) -> None:
     """Give the rows what people and measures said of their epochs, as far as it is shown. Two queries."""
     shown = {(row.checkpoint.run_id, row.checkpoint.epoch) for row in rows}
     results = EpochResult.objects.filter(training_run__in={run for run, _ in shown if run}).only(*_SCORED)
-    by_epoch: dict[tuple[int | None, int | None], EpochResult] = {}
-    for one in results:
-        by_epoch[one.training_run_id, one.epoch_number] = one
+    by_epoch = {(one.training_run_id, one.epoch_number): one for one in results}
     entries = ScoreEntry.objects.filter(
         epoch_result__in=[one.pk for key, one in by_epoch.items() if key in shown], source=ScoreEntry.Source.MACHINE
     ).exclude(reasons=[])
@@ -283,7 +282,7 @@ def _judged(rows: Iterable[Row]) -> None:
     for row in rows:
         if row.weight != AS_TRAINED:
             continue  # scores are of the pictures as trained
-        row.epoch_result = by_epoch.get((row.checkpoint.run_id, row.checkpoint.epoch))
+        row.epoch_result = by_epoch.get((row.checkpoint.run_id, row.checkpoint.epoch or 0))
         row.suggestion = suggested.get(row.epoch_result.pk) if row.epoch_result else None
 
 

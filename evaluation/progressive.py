@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from evaluation import convergence, results, suite
-from evaluation.models import EpochResult, ScoreEntry, SuiteRule, TestRender
+from evaluation.models import EpochResult, ScoreEntry, TestRender
 from evaluation.renderjob import FINAL, Status
+from evaluation.suite_models import SuiteRule
 from punklab.diffusion.base import BaseError, BaseModel
 from runs.bases import base_for
 from runs.checkpoints import base_alone

@@ -10,9 +10,10 @@ from django.utils.safestring import SafeString
 
 from evaluation.gallery import picture_url, render_picture
 from evaluation.matrix_models import FullComparison, WeightRender
-from evaluation.models import PromptTestResult, SuitePrompt, SuiteRule, TestPrompt, TestRender
+from evaluation.models import PromptTestResult, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from evaluation.resources import PromptTestResultResource, TestPromptResource
+from evaluation.suite_models import SuitePrompt, SuiteRule
 from punklab.acts import ReadOnlyAdmin
 from punklab.badges import badge
 from punklab.mirrored_forms import MirroredAdmin, MirroredForm

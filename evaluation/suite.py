@@ -15,10 +15,11 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from evaluation import results, tasks
-from evaluation.models import SuitePrompt, SuiteRule, TestPrompt, TestRender
+from evaluation.models import TestPrompt, TestRender
 from evaluation.prompts import NEGATIVE_PROMPT, put_in_place
 from evaluation.renderjob import FINAL, Status
 from evaluation.requests import finish_for, request_for
+from evaluation.suite_models import SuitePrompt, SuiteRule
 from punklab.diffusion.base import BaseError
 from punklab.diffusion.profiles import Family
 from punklab.diffusion.request import RequestError

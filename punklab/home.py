@@ -21,6 +21,7 @@ from evaluation import desk, voices
 from evaluation.gallery import picture_url
 from evaluation.models import EpochResult, ScoreEntry, TestRender
 from evaluation.renderjob import Status
+from evaluation.standing import standings
 from punklab.roles import SCORE
 from runs.caption_models import CaptionFindings
 from runs.models import Lease, TrainingJob, TrainingRun
@@ -57,7 +58,7 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True)
 class Lately:
-    """One of the last runs: `curve` are the means of its epochs' scores, 0 to 10, `best` the highest."""
+    """One of the last runs: `curve` are the means of its epochs' scores, 0 to 10, `best` that of its best epoch."""
 
     run: TrainingRun
     curve: str
@@ -150,11 +151,12 @@ def lately() -> list[Lately]:
     for row in EpochResult.objects.filter(training_run__in=runs).scored().order_by("epoch_number"):
         if row.average is not None and not row.is_machine_scored:
             means[row.training_run_id].append(row.average)
+    stand = standings(runs)
     return [
         Lately(
             run=run,
             curve=curve(means[run.pk], (0, 10)),
-            best=max(means[run.pk], default=None),
+            best=stand[run.pk].average,
             n_scored=len(means[run.pk]),
         )
         for run in runs

@@ -31,7 +31,7 @@ from runs.lab_reviews import LabReviewError
 from runs.models import Caption, CaptionVersion, TrainingImage
 
 VIEW, EDIT = "runs.view_captionversion", "runs.change_captionversion"
-PER_PAGE = 250
+PER_PAGE = 100
 _MOST_VERSIONS = 20
 
 _DONE = {"approve": "Approved", "skip": "Skipped", "save": "Saved", "undo": "Back to the step before:"}

@@ -16,7 +16,8 @@ from typing import Any
 import tomlkit
 
 from runs.config_columns import columns_from, parameters_of
-from runs.config_rules import Finding, findings_of
+from runs.config_findings import Finding
+from runs.config_rules import findings_of
 from runs.kohya import OPTIONS
 
 _POSITION = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")

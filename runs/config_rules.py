@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from runs.config_contradictions import CONTRADICTIONS
-from runs.kohya import OPTIMIZERS, OPTIONS, SCHEDULERS, Option, effective, network_arguments, resolution_of
-
-Values = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing to mend. ``level`` is error (it will not do what it says) or warning; line None where unknown."""
-
-    code: str
-    key: str
-    detail: str
-    mend: str
-    level: Literal["error", "warning"] = "error"
-    line: int | None = None
-
+from runs.config_findings import Finding, Values
+from runs.config_needs import needed
+from runs.kohya import OPTIMIZERS, OPTIONS, SCHEDULERS, Option, network_arguments
 
 # Keys seen in the lab's past configs, or near at hand, that kohya ignores without a word, and what was meant.
 _MEANT = {
@@ -115,7 +101,7 @@ _SHARES = frozenset(
 def findings_of(values: Values, *, honoured: Collection[str] | None) -> list[Finding]:
     """All findings over flat values, in no particular order. `honoured` None leaves our own trainer out of it."""
     findings: list[Finding] = []
-    checks: list[Callable[[Values], Iterator[Finding]]] = [_ignored, _types, _choices, _ranges, _names, _needed]
+    checks: list[Callable[[Values], Iterator[Finding]]] = [_ignored, _types, _choices, _ranges, _names, needed]
     for check in checks:
         findings.extend(check(values))
     findings.extend(
@@ -241,69 +227,6 @@ def _is_number(text: str) -> bool:
         return float(text) > 0
     except ValueError:
         return False
-
-
-def _needed(values: Values) -> Iterator[Finding]:
-    own_datasets = values.get("dataset_config") or values.get("in_json")
-    extension = values.get("caption_extention") or values.get("caption_extension")
-    if not own_datasets and extension is None:
-        yield Finding(
-            code="missing_caption_extension",
-            key="caption_extension",
-            detail="kohya looks for `.caption` files by default: .txt captions are ignored and the folder's name is "
-            "the caption of every image",
-            mend='add `caption_extension = ".txt"`',
-        )
-    elif not own_datasets and extension != ".txt":
-        yield Finding(
-            code="other_caption_extension",
-            key="caption_extension",
-            detail=f"captions are looked for in {extension!r} files; the lab's are .txt",
-            mend='write `caption_extension = ".txt"`',
-        )
-    if values.get("network_module") != "networks.lora":
-        yield Finding(
-            code="network_module",
-            key="network_module",
-            detail=f"`network_module` is {values.get('network_module')!r}; a LoRA needs kohya's LoRA network",
-            mend='write `network_module = "networks.lora"`',
-        )
-    if not own_datasets:
-        yield from _resolution(values)
-
-
-def _resolution(values: Values) -> Iterator[Finding]:
-    text = values.get("resolution")
-    size = resolution_of(text)
-    if size is None:
-        yield Finding(
-            code="resolution",
-            key="resolution",
-            detail="`resolution` is not set" if text is None else f"`resolution` is {text!r}, which kohya cannot read",
-            mend='write it as text, `resolution = "512,512"`',
-        )
-        return
-    if size[0] % 8 or size[1] % 8:
-        yield Finding(
-            code="resolution",
-            key="resolution",
-            detail=f"`resolution` is {text!r}: latents are an eighth of it",
-            mend="give multiples of 8 (64 where buckets are on)",
-        )
-    if effective(values, "enable_bucket") is True and not _within_buckets(values, size):
-        yield Finding(
-            code="resolution",
-            key="resolution",
-            detail=f"`resolution` {text!r} lies outside the buckets, and kohya refuses to start",
-            mend="set `min_bucket_reso` and `max_bucket_reso` around it",
-        )
-
-
-def _within_buckets(values: Values, size: tuple[int, int]) -> bool:
-    low, high = effective(values, "min_bucket_reso"), effective(values, "max_bucket_reso")
-    if not isinstance(low, int) or not isinstance(high, int):
-        return True
-    return low <= min(size) and max(size) <= high
 
 
 def _not_honoured(values: Values, honoured: Collection[str]) -> Iterator[Finding]:

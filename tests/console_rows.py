@@ -23,8 +23,9 @@ from django_q.signing import SignedPackage
 from deployment.models import Generation, Release, Verification
 from evaluation.blind_models import BlindTest, Pair, Unblinding, Vote
 from evaluation.matrix_models import ComparedPicture, FullComparison, WeightRender
-from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, SuiteRule, TestPrompt, TestRender
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
+from evaluation.suite_models import SuitePrompt, SuiteRule
 from evaluation.trend_models import BestEpochChoice, RunPatience
 from punklab import roles
 from runs.caption_models import CaptionBatch, CaptionEdit, CaptionOrigin

@@ -5,7 +5,7 @@ from django.utils import timezone
 from django_q.models import Task
 
 from deployment.models import Generation, Release
-from evaluation import scoring
+from evaluation import scoring, selection
 from evaluation.models import EpochResult, TestPrompt, TestRender
 from evaluation.renderjob import Status
 from punklab import home
@@ -56,12 +56,18 @@ def test_what_needs_a_reviewer_is_named_with_where_it_is(client):
     scoring.score(rows[0], 9, 9, 9, by=anna)
     scoring.score(rows[0], 2, 9, 9, by=ben)
     Task.objects.create(id="a" * 32, name="t", func="f", started=timezone.now(), stopped=timezone.now(), success=False)
+    long_ago = timezone.now() - home.LATELY * 2
     make_job(run=run, status=TrainingJob.Status.FAILED, ended_at=timezone.now())
+    make_job(run=make_run(), status=TrainingJob.Status.FAILED, ended_at=long_ago)
+    fresh, former, _ = drawn(make_file(run, 1), 3)
+    for render, moment in ((fresh, timezone.now()), (former, long_ago)):
+        TestRender.objects.filter(pk=render.pk).update(status=Status.FAILED, ended_at=moment)
     client.force_login(anna)
     shown = page(client)
     for words in (
         "Score 2 epochs",
         "1 training failed",
+        "1 test picture failed",
         "1 task failed",
         "3 epochs await scores",
         "1 epoch divides its reviewers",
@@ -69,6 +75,10 @@ def test_what_needs_a_reviewer_is_named_with_where_it_is(client):
         assert words in shown, words
     client.force_login(make_user("viewer"))
     assert "Score 2 epochs" not in page(client)
+
+
+def test_what_is_not_there_is_not_named():
+    assert home.needs(make_user("reviewer")) == []
 
 
 def test_findings_of_the_newest_checked_captions_need_a_person(client):
@@ -96,8 +106,11 @@ def test_a_running_training_shows_its_loss_and_its_latest_pictures(client):
     )
     for step, loss in ((1, 0.5), (3, 0.3), (5, 0.25)):
         LossPoint.objects.create(job=job, step=step, epoch=1, loss=loss)
+    drawn(make_file(make_run(), 1), 8)  # of a run that does not train
     renders = drawn(make_file(run, 1), 8)
     (running,) = home.running()
+    latest = reversed(renders[-home.MOST_PICTURES :])
+    assert running.pictures == [f"/console/pictures/render/{each.pk}/0/" for each in latest]
     assert running.curve.split() == ["0.0,0.0", "60.0,25.6", "120.0,32.0"]
     assert len(running.pictures) == home.MOST_PICTURES
     client.force_login(make_user("viewer"))
@@ -116,6 +129,8 @@ def test_the_last_runs_show_the_curve_that_people_gave(client):
     EpochResult.objects.filter(pk=machine.pk).update(**dict.fromkeys(EpochResult.SCORES, 10))
     (found,) = home.lately()
     assert (found.best, found.n_scored, found.curve) == (8.0, 3, "0.0,16.0 60.0,6.4 120.0,9.6")
+    selection.choose(run, 3, "Its hair is right.", by=None)
+    assert home.lately()[0].best == 7.0, "a person's choice holds"
 
 
 def test_a_release_shows_what_it_has_taken(client):

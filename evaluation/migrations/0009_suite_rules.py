@@ -3,7 +3,7 @@
 import django.contrib.postgres.constraints
 from django.db import migrations, models
 
-from evaluation.models import EpochRange
+from evaluation.suite_models import EpochRange
 from evaluation.prompts import FURTHER, put_in_place
 
 

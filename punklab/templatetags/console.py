@@ -21,6 +21,12 @@ def words(need: Any) -> str:
 
 
 @register.filter
+def spaced(word: Any) -> str:
+    """Return a word of a column as people write it: "in progress"."""
+    return str(word).replace("_", " ")
+
+
+@register.filter
 def duration(seconds: float) -> str:
     """Return seconds in the words a person would use: "40 s", "12 min", "3 h 5 min"."""
     if seconds < 60:

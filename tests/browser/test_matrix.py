@@ -11,8 +11,9 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from evaluation import full_comparison, suite
-from evaluation.models import SuitePrompt, TestRender
+from evaluation.models import TestRender
 from evaluation.renderjob import Status
+from evaluation.suite_models import SuitePrompt
 from punklab import roles
 from tests.factories import make_checkpoint, make_png, make_run, make_user
 from tests.matrix_rows import at_weight, drawn_base, drawn_run, suite_prompts

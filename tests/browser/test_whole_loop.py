@@ -127,7 +127,7 @@ def test_from_captioned_punks_to_a_promoted_lora_behind_the_public_page(browser,
 
 # The lab's own six prompts at three seeds make the best epoch's suite; all seventeen would draw for minutes and prove no more
 SIX_PROMPTS = (
-    "from django.utils import timezone; from evaluation.models import SuitePrompt; "
+    "from django.utils import timezone; from evaluation.suite_models import SuitePrompt; "
     "SuitePrompt.objects.filter(position__gt=6).update(retired_at=timezone.now())"
 )
 EPOCHS = "from runs.models import TrainingRun; print(TrainingRun.objects.get().checkpoints.count())"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from evaluation.models import SuitePrompt
+from evaluation.suite_models import SuitePrompt
 
 
 @pytest.fixture

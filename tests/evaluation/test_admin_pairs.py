@@ -231,3 +231,13 @@ def test_the_pages_take_the_same_queries_for_few_votes_and_for_many(client, djan
         with django_assert_max_num_queries(len(one)) as other:
             page(client, name, many.pk)
         assert len(other) == len(one), name
+
+
+def test_of_many_pictures_that_are_gone_a_few_are_named(client, test_of_both) -> None:
+    for render in TestRender.objects.filter(checkpoint=test_of_both.checkpoint_a):
+        assert render.finished_path is not None
+        render.finished_path.unlink()
+    client.force_login(make_user("reviewer"))
+    shown = page(client, "pairs_vote", test_of_both.pk)
+    assert shown.count("is gone or was changed since the test began") == 5
+    assert "And so it is with 7 more." in shown

@@ -7,10 +7,11 @@ from django.core.management import call_command
 from django.urls import reverse
 from django_q.models import Schedule
 
-from evaluation import criteria, metrics
+from evaluation import closing, criteria, metrics
 from evaluation.closing import story_of
 from evaluation.models import EpochResult, TestRender
 from evaluation.renderjob import Status
+from evaluation.standing import standings
 from evaluation.suite import queue
 from punklab.pixels.measures import VERSION
 from runs.models import RunPlan, TrainingJob, TrainingRun
@@ -153,3 +154,16 @@ def test_a_run_that_cannot_be_closed_gets_no_story():
         close(run, "failure", findings="x", story="a story")
     run.refresh_from_db()
     assert run.comparison_notes is None
+
+
+def test_a_best_epoch_named_on_closing_is_a_persons_choice_of_it():
+    run, by = make_run(), make_user("operator")
+    scored(run, 1, (6, 6, 6))
+    scored(run, 2, (7, 8, 7))
+    closing.close(run, "partial", findings="Hair is right.", best_epoch=2, by=by)
+    assert not run.best_epoch_choices.exists(), "the computed one needs no choice"
+    closing.close(run, "partial", findings="Eyes are right.", best_epoch=1, by=by)
+    choice = run.best_epoch_choices.get()
+    assert (choice.epoch_result.epoch_number, choice.by) == (1, by)
+    assert choice.reason == "Named when the run was closed as partial. Eyes are right."
+    assert standings([run])[run.pk].average == 6.0

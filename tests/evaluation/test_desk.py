@@ -23,6 +23,7 @@ from evaluation.renderjob import Status
 from punklab.pixels.measures import measure
 from runs.models import Checkpoint, TrainingRun
 from tests.factories import make_png, make_run, make_user
+from tests.matrix_rows import drawn_base
 from tests.pixels.drawing import enlarged, punk
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +81,18 @@ def reviewer(client: Any):
     return person
 
 
+def release(epoch: EpochResult) -> None:
+    Release.objects.create(
+        checkpoint=Checkpoint.objects.get(run=epoch.training_run, epoch=epoch.epoch_number),
+        reason="good",
+        steps=20,
+        guidance=7.0,
+        scheduler="dpm",
+        size=96,
+        max_token_length=225,
+    )
+
+
 def desk(epoch: EpochResult) -> str:
     return reverse("evaluation:review_epoch", args=(epoch.pk,))
 
@@ -92,15 +105,7 @@ def facts(page: Any) -> dict[str, Any]:
 def test_each_picture_stands_beside_the_same_of_the_epoch_before_and_of_what_is_live(client, run, reviewer):
     other = make_epoch(make_run(run_name="live_one"), 7)
     first, second = make_epoch(run, 1, pictures=1), make_epoch(run, 2)
-    Release.objects.create(
-        checkpoint=Checkpoint.objects.get(run=other.training_run),
-        reason="good",
-        steps=20,
-        guidance=7.0,
-        scheduler="dpm",
-        size=96,
-        max_token_length=225,
-    )
+    release(other)
     page = client.get(desk(second))
     shown = facts(page)["pictures"]
 
@@ -219,6 +224,9 @@ def test_saved_scores_are_undone_into_a_draft(client, run, reviewer):
     assert (first.visual_quality_score, first.observations) == (None, None)
     again = client.post(undo, follow=True)
     assert "there is nothing to take back" in again.content.decode()
+    scoring.score(first, 6, 6, 6, by=reviewer)  # from the run's page, with the draft of the first undo still there
+    page = client.post(undo, follow=True)
+    assert page.context["form"].initial["visual"] == "6"
 
 
 def test_blind_mode_shows_nothing_that_tells_the_epoch_until_the_scores_are_saved(client, run, reviewer):
@@ -251,6 +259,74 @@ def test_blind_mode_shows_nothing_that_tells_the_epoch_until_the_scores_are_save
     client.post(reverse("evaluation:review_mode"), {"blind": "off"})
     client.post(desk(epoch), {"visual": 7, "style": 7, "prompt": 7, "blind": "on"})
     assert not epoch.score_entries.filter(by=reviewer).first().is_blind, "who saw everything was not blind"
+
+
+def test_a_blind_desk_itself_holds_nothing_that_tells(client, run, reviewer):
+    live = make_epoch(make_run(run_name="live_one"), 7)
+    make_epoch(run, 1)
+    epoch = make_epoch(run, 2)
+    scoring.score(epoch, 9, 9, 9, by=make_user("reviewer"))
+    scoring.score(epoch, 5, 9, 9, by=make_user("reviewer"))
+    scoring.score(epoch, 7, 9, 9, by=reviewer)
+    say(client, epoch.prompt_results.earliest("pk"), passed=False)
+    stray = {"kind": "stray_cells", "cells": [[0, 0]], "text": "1 stray cell"}
+    TestRender.objects.filter(result=epoch.prompt_results.latest("pk")).update(
+        measures={**MEASURES, "defects": [stray]}
+    )
+    TestRender.objects.filter(result=epoch.prompt_results.earliest("pk")).update(measures={**MEASURES, "defects": []})
+    release(live)
+    seeing = client.get(desk(epoch)).context["desk"]
+    assert (len(seeing.others), bool(seeing.disagreement), len(seeing.missed)) == (2, True, 1)
+    assert [len(one["defects"]) for one in seeing.to_json(reviewer)["pictures"]] == [0, 1]
+    client.post(reverse("evaluation:review_mode"), {"blind": "on", "at": epoch.pk})
+    blind = client.get(desk(epoch)).context["desk"]
+    assert (blind.others, blind.disagreement, blind.missed, blind.previous) == ([], "", [], None)
+    assert [one["defects"] for one in blind.to_json(reviewer)["pictures"]] == [[], []]
+    assert (seeing.baseline.label, blind.baseline.label) == ("live: live_one epoch 7", "what is live")
+
+
+def test_the_epoch_before_is_the_last_one_with_pictures_and_without_a_release_the_base_stands_beside(
+    client, run, reviewer
+):
+    for number in (1, 2, 4):
+        make_epoch(run, number)
+    make_epoch(run, 3, pictures=0)
+    assert facts(client.get(desk(run.epoch_results.get(epoch_number=4))))["previous"] == "epoch 2"
+    base = drawn_base(list(TestPrompt.objects.order_by("pk")[:2]))
+    found = facts(client.get(desk(run.epoch_results.get(epoch_number=4))))
+    assert found["baseline"] == "the base without a LoRA"
+    shown = base.test_renders.order_by("test_prompt").values_list("pk", flat=True)
+    assert [one["baseline"] for one in found["pictures"]] == [
+        reverse("evaluation:picture", args=("render", pk, 0)) for pk in shown
+    ]
+
+
+def test_what_was_taken_back_waits_again_and_what_has_no_pictures_never_does(client, run, reviewer):
+    make_epoch(run, 1, pictures=0)
+    epoch, other = make_epoch(run, 2), make_epoch(run, 3)
+    TestRender.objects.filter(result=other.prompt_results.latest("pk")).update(status=Status.QUEUED)
+    assert client.get(reverse("evaluation:review")).url == desk(epoch)
+    drawn = TestRender.objects.get(result=other.prompt_results.earliest("pk"))
+    assert client.get(desk(epoch)).context["next_pictures"] == [
+        reverse("evaluation:picture", args=("render", drawn.pk, 0))
+    ], "those of the next epoch that are drawn"
+    client.post(desk(epoch), {"visual": 7, "style": 7, "prompt": 7})
+    assert client.get(reverse("evaluation:review")).url == desk(other)
+    client.post(reverse("evaluation:undo_scores", args=(epoch.pk,)))
+    assert client.get(reverse("evaluation:review")).url == desk(epoch)
+
+
+def test_what_failed_without_a_mark_was_missed_too_but_not_where_the_measures_saw_something(client, run, reviewer):
+    epoch = make_epoch(run, 1)
+    clean, faulty = epoch.prompt_results.order_by("pk")
+    stray = {"kind": "stray_cells", "cells": [[0, 0]], "text": "1 stray cell"}
+    TestRender.objects.filter(result=clean).update(measures={**MEASURES, "defects": []})
+    TestRender.objects.filter(result=faulty).update(measures={**MEASURES, "defects": [stray]})
+    for result in (clean, faulty):
+        say(client, result, passed=False)
+    assert list(client.get(desk(epoch)).context["desk"].missed) == [
+        f"{clean.test_prompt}: failed, where the measures found no defect"
+    ]
 
 
 def test_the_blind_order_is_the_reviewers_own_and_the_same_each_time(client, run, reviewer):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from html import unescape
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -10,8 +11,9 @@ from django.urls import reverse
 
 from evaluation import matrix_views
 from evaluation.matrix import Question, matrix
-from evaluation.models import ScoreEntry, SuitePrompt, TestPrompt, TestRender
+from evaluation.models import ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
+from evaluation.suite_models import SuitePrompt
 from runs.models import Checkpoint
 from runs.parameters import differences
 from tests.factories import make_run, make_user
@@ -136,7 +138,7 @@ def test_the_latest_picture_of_a_prompt_and_seed_stands_and_cancelled_ones_do_no
 
 
 def test_runs_stand_side_by_side_with_what_differs_between_them_and_nothing_else(viewer):
-    same = {"network_dim": 16, "train_batch_size": 4}
+    same: dict[str, Any] = {"network_dim": 16, "train_batch_size": 4}
     one = drawn_run(2, run_name="one", learning_rate=1e-4, output_name="a", all_parameters=same, **same)
     other = drawn_run(
         3, run_name="other", learning_rate=2e-4, output_name="b", all_parameters=same | {"clip_skip": 2}, **same

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from evaluation import progressive, prompts, suite
 from evaluation.matrix import Question, matrix
-from evaluation.models import EpochResult, ScoreEntry, SuitePrompt, SuiteRule, TestPrompt, TestRender
+from evaluation.models import EpochResult, ScoreEntry, TestPrompt, TestRender
 from evaluation.renderjob import Status
+from evaluation.suite_models import SuitePrompt, SuiteRule
 from punklab.pixels.asked import unread
 from runs.models import Checkpoint, TrainingJob
 from tests.factories import make_checkpoint, make_job, make_run, make_user

@@ -13,9 +13,10 @@ from PIL import Image
 
 from evaluation import full_comparison, rendering, results, suite, tasks, weights
 from evaluation.matrix import Question, matrix
-from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, SuitePrompt, TestRender
+from evaluation.models import EpochResult, PromptTestResult, ScoreEntry, TestRender
 from evaluation.renderjob import ATTEMPTS, Status
 from evaluation.requests import request_for
+from evaluation.suite_models import SuitePrompt
 from punklab.diffusion.renderer import Renderer, request_of, resident
 from punklab.diffusion.request import RenderRequest
 from runs.bases import base_for

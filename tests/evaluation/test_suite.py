@@ -10,9 +10,10 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
 from evaluation import progressive, prompts, suite, tasks
-from evaluation.models import EpochResult, SuitePrompt, TestPrompt, TestRender
+from evaluation.models import EpochResult, TestPrompt, TestRender
 from evaluation.renderjob import ATTEMPTS, Status
 from evaluation.requests import request_for
+from evaluation.suite_models import SuitePrompt
 from runs.bases import base_for
 from tests.factories import make_checkpoint, make_user
 

