@@ -21,10 +21,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from runs.backends.base import Backend, BackendError, Machine
+from runs.lease_moves import Patience
 from runs.lease_names import prefix, site
-from runs.leasing import Patience, Steps
+from runs.leasing import Leasing
 from runs.models import Checkpoint, Controller, Lease, TrainingJob
 from runs.pod_reports import Report
+from runs.winding_up import WindingUp
 
 logger = logging.getLogger(__name__)
 State, Status = Lease.State, TrainingJob.Status
@@ -42,7 +44,8 @@ class ControlLoop:
     reap_at: float = field(default=0.0, init=False)  # by time.monotonic
 
     def __post_init__(self) -> None:
-        self.steps = Steps(self.backend, self.patience)
+        self.leasing = Leasing(self.backend, self.patience)
+        self.winding_up = WindingUp(self.backend, self.patience)
 
     def run(self, every: float, stopped: threading.Event) -> None:
         """Tick every so many seconds until told to stop; outlives a database that is away."""
@@ -62,7 +65,7 @@ class ControlLoop:
         site()
         if not self._hold():
             return ""
-        said = [self._safely(job, lambda job=job: self.steps.want(job)) for job in self._jobs_without_lease()]
+        said = [self._safely(job, lambda job=job: self.leasing.renting.want(job)) for job in self._jobs_without_lease()]
         leases = list(Lease.objects.open().filter(job__backend=self.backend.name).select_related("job__run", "job__by"))
         machines = self._look() if leases or self._is_time_to_reap() else None
         if machines is not None:
@@ -166,8 +169,8 @@ class ControlLoop:
         self, lease: Lease, machines: Sequence[Machine] | None, report: Report | None, known: Mapping[str, int | None]
     ) -> str:
         if report is not None and lease.state == State.ACTIVE:
-            self.steps.keep_up(lease, report, known)
-        return self.steps.advance(lease, machines, report)
+            self.winding_up.keep_up(lease, report, known)
+        return self.leasing.advance(lease, machines, report)
 
     def _wind_up(self) -> list[str]:
         jobs = TrainingJob.objects.filter(backend=self.backend.name, status=Status.COLLECTING).select_related(
@@ -177,7 +180,7 @@ class ControlLoop:
 
     def _wind_up_one(self, job: TrainingJob) -> str:
         lease = job.leases.exclude(machine="").select_related("job__run").order_by("-attempt").first()
-        return self.steps.wind_up(job, lease, self._report(lease) if lease else None)
+        return self.winding_up.wind_up(job, lease, self._report(lease) if lease else None)
 
     def _empty(self) -> list[str]:
         """Delete the folders of jobs whose files are verified here, and of those that nobody went on with."""

@@ -34,6 +34,8 @@ from runs.models import (
     Caption,
     CaptionVersion,
     Checkpoint,
+    Controller,
+    Lease,
     LossPoint,
     RunPlan,
     SavedFilter,
@@ -129,6 +131,11 @@ def _training(numbers: range, people: list[User]) -> None:
         )
         for run, person in zip(runs, people, strict=True)
     )
+    Lease.objects.bulk_create(
+        Lease(job=job, name=f"lora-{i}", attempt=1, state="released", price=1, gpu="GPU", data_center="EU", volume="v")
+        for i, job in zip(numbers, jobs, strict=True)
+    )
+    Controller.objects.get_or_create(pk=1, defaults={"site": "0a1b2c3d"})
     LossPoint.objects.bulk_create(LossPoint(job=job, step=5, epoch=1, loss=0.1) for job in jobs)
     Checkpoint.objects.bulk_create(
         Checkpoint(

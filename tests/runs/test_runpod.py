@@ -18,7 +18,7 @@ from runs.backends import rented_backend
 from runs.backends.base import BackendError
 from runs.backends.runpod import RunPodBackend
 from runs.controller import ControlLoop
-from runs.leasing import Patience
+from runs.lease_moves import Patience
 from runs.models import CaptionVersion, Controller, Lease, TrainingJob, TrainingRun
 from tests.conftest import SHARED
 from tests.factories import CONFIG, make_caption_version

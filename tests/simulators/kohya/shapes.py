@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from punklab.diffusion import kohya_keys, lora
-from runs.bases import base_for
+from punklab.diffusion.base import resolve_base
 
 
 def miniature_lora(dim: int = 4) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     """Names and shapes, and the metadata that names the base; an empty shape is the alpha."""
-    base = base_for("miniature")
+    base = resolve_base("miniature")
     shapes: dict[str, tuple[int, ...]] = {}
     for name, shape in kohya_keys.shapes(base.files).items():
         if len(shape) == 2 and "attn2_to_" in name:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import threading
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+from tests.simulators.kohya import make_repository
+from tests.simulators.kohya.shapes import miniature_lora
 from tests.simulators.runpod import api, s3
 from tests.simulators.runpod.world import World
+
+
+def standin(folder):
+    """The settings that name a stand-in for kohya in `folder`, which is made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "KOHYA_REPOSITORY": str(folder),
+        "KOHYA_COMMIT": make_repository(folder, *miniature_lora()),
+        "RUNPOD_NEED_BYTES": "1000000",
+    }
 
 
 def main():
@@ -21,6 +34,7 @@ def main():
     parser.add_argument("--time-scale", type=float, default=1.0, help="of the price meter")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--openapi", type=Path, help="RunPod's own description; every exchange is held against it")
+    parser.add_argument("--kohya", action="store_true", help="make a stand-in for kohya, and name it too")
     given = parser.parse_args()
     world = World(given.state.resolve(), scale=given.time_scale, seed=given.seed, openapi=given.openapi)
     volume = world.add_volume("punks", "EU-RO-1", volume_id="vol4punks1")
@@ -46,6 +60,8 @@ def main():
         "RUNPOD_S3_SECRET_KEY": world.s3_secret,
         "RUNPOD_VOLUMES": json.dumps([{"id": volume["id"], "data_center": volume["dataCenter"]}]),
     }
+    if given.kohya:
+        told |= standin(world.state / "kohya")
     print(json.dumps(told), flush=True)
     ended.wait()
     world.close()
