@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.urls import reverse
 from tablib import Dataset
 
@@ -89,3 +90,26 @@ def test_a_history_is_for_those_who_may_see_the_row(client):
     assert "created" in client.get(address).content.decode()
     assert client.get(reverse("admin:runs_trainingrun_history", args=(10**6,))).status_code == 404
     assert TrainingRun.objects.count() == 1
+
+
+def test_acts_are_told_of_their_own_row_alone_and_forms_by_their_values(client, monkeypatch):
+    operator = make_user("operator", username="olga")
+    client.force_login(operator)
+    run, other = make_run(), make_run()
+    for row, said in (
+        (run, "Close: mine."),
+        (other, "Close: not mine."),
+        (run, '[{"changed": {"fields": ["notes"]}}]'),
+    ):
+        LogEntry.objects.log_actions(operator.pk, [row], CHANGE, said, single_object=True)
+    page = history(client, run)
+    assert "Close: mine." in page
+    assert "not mine" not in page
+    assert "&quot;changed&quot;" not in page, "Django's note on a form says less than the values"
+    assert page.count("<dt>") == 0, "what was created is told by its row"
+    monkeypatch.setattr("punklab.history.MOST_EVENTS", 1)
+    for note in ("one", "two"):
+        run.notes = note
+        run.save(update_fields=["notes"])
+    found = client.get(reverse("admin:runs_trainingrun_history", args=(run.pk,)))
+    assert (len(found.context["events"]), found.context["n_left_out"]) == (1, 2)

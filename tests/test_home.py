@@ -73,8 +73,10 @@ def test_what_needs_a_reviewer_is_named_with_where_it_is(client):
         "1 epoch divides its reviewers",
     ):
         assert words in shown, words
-    client.force_login(make_user("viewer"))
+    viewer = make_user("viewer")
+    client.force_login(viewer)
     assert "Score 2 epochs" not in page(client)
+    assert home.to_score(viewer) == 0
 
 
 def test_what_is_not_there_is_not_named():
@@ -106,8 +108,8 @@ def test_a_running_training_shows_its_loss_and_its_latest_pictures(client):
     )
     for step, loss in ((1, 0.5), (3, 0.3), (5, 0.25)):
         LossPoint.objects.create(job=job, step=step, epoch=1, loss=loss)
-    drawn(make_file(make_run(), 1), 8)  # of a run that does not train
     renders = drawn(make_file(run, 1), 8)
+    drawn(make_file(make_run(), 1), 5 * home.MOST_PICTURES)  # of a run that does not train
     (running,) = home.running()
     latest = reversed(renders[-home.MOST_PICTURES :])
     assert running.pictures == [f"/console/pictures/render/{each.pk}/0/" for each in latest]

@@ -27,6 +27,7 @@ ACTIONS = [
     ("see captions", "get", VIEWER, "/console/captions/{version}/"),
     ("score", "post", REVIEWER, "/console/review/{epoch}/"),
     ("keep a draft", "post", REVIEWER, "/console/review/{epoch}/draft/"),
+    ("discard a draft", "post", REVIEWER, "/console/review/{epoch}/discard/"),
     ("take scores back", "post", REVIEWER, "/console/review/{epoch}/undo/"),
     ("judge a picture", "post", REVIEWER, "/console/review/picture/{result}/"),
     ("start a blind test", "get", REVIEWER, "/console/pairs/start/{epoch}/"),

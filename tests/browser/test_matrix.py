@@ -57,7 +57,8 @@ def compare(run) -> str:
 
 
 def focused(page: Page) -> list[int]:
-    """Row and column of the cell that has the focus."""
+    """Row and column of the cell that has the focus, or gets it when a dialogue has closed."""
+    page.wait_for_function("document.activeElement.closest('td')")
     return page.evaluate(
         "(() => { const td = document.activeElement.closest('td'); return [td.parentElement.rowIndex, td.cellIndex]; })()"
     )

@@ -259,6 +259,9 @@ def test_blind_mode_shows_nothing_that_tells_the_epoch_until_the_scores_are_save
     client.post(reverse("evaluation:review_mode"), {"blind": "off"})
     client.post(desk(epoch), {"visual": 7, "style": 7, "prompt": 7, "blind": "on"})
     assert not epoch.score_entries.filter(by=reviewer).first().is_blind, "who saw everything was not blind"
+    client.post(reverse("evaluation:review_mode"), {"blind": "on"})
+    client.post(desk(epoch), {"visual": 7, "style": 7, "prompt": 7})  # from a window that was open before
+    assert not epoch.score_entries.filter(by=reviewer).first().is_blind
 
 
 def test_a_blind_desk_itself_holds_nothing_that_tells(client, run, reviewer):
