@@ -43,6 +43,20 @@ POD_OPTIONS = {
     "save_state": True,
     "network_module": "networks.lora",
 }
+# Options that say where things lie on this machine, and those that kohya refuses without them.
+SITES_OPTIONS = (
+    "console_log_file",
+    "log_config",
+    "log_tracker_config",
+    "log_with",
+    "logging_dir",
+    "sample_at_first",
+    "sample_every_n_epochs",
+    "sample_every_n_steps",
+    "sample_prompts",
+    "tokenizer_cache_dir",
+)
+WEIGHTS = "network_weights.safetensors"
 
 
 class PackageError(Exception):
@@ -88,14 +102,22 @@ def write_package(job: TrainingJob) -> Package:
 
 
 def build_package(job: TrainingJob) -> bytes:
-    """The zip that goes to a rented machine: pictures on their 24x24 grid enlarged to the training size, captions, config,
-    manifest; the same bytes for the same input. Made once: a job that goes on sees the captions that it began with.
+    """The zip of `pack`, made once and kept with the job: one that goes on sees the captions that it began with.
 
     Raises PackageError naming caption and mend, ConfigError, and OSError.
     """
     kept = job.path / "package.zip"
     if kept.is_file():
         return kept.read_bytes()
+    content = pack(job)
+    write_whole(kept, content)
+    return content
+
+
+def pack(job: TrainingJob) -> bytes:
+    """The zip that goes to a rented machine: pictures on their 24x24 grid enlarged to the training size, captions, config,
+    manifest; the same bytes for the same input. Raises PackageError naming caption and mend, and ConfigError.
+    """
     values = read_config(job.config).values
     width, height = resolution_of(effective(values, "resolution")) or (0, 0)
     if width != height or not (width % 192 == 0 or width in UNEVEN) or not width:
@@ -108,7 +130,12 @@ def build_package(job: TrainingJob) -> bytes:
         pairs = load_pairs(version_of(job.run))
     except (CaptionVersionError, PairError) as error:
         raise PackageError(f"{job.run}: {error}") from error
-    files = {"training_config.toml": write_config(dict(sorted((values | POD_OPTIONS).items()))).encode()}
+    files = {}
+    values = {name: value for name, value in values.items() if name not in SITES_OPTIONS}
+    if weights := values.get("network_weights"):  # a file of this machine: it goes along
+        values["network_weights"] = WEIGHTS
+        files[WEIGHTS] = _weights(job, Path(str(weights)))
+    files["training_config.toml"] = write_config(dict(sorted((values | POD_OPTIONS).items()))).encode()
     for pair in pairs:
         assert pair.cells is not None
         files[f"{folder}/{pair.stem}.png"] = _picture(pair.cells, width)
@@ -118,9 +145,7 @@ def build_package(job: TrainingJob) -> bytes:
         for name, content in sorted(files.items())
     ]
     files["manifest.json"] = canonical({"version": 1, "files": listed})
-    content = _zipped(files)
-    write_whole(kept, content)
-    return content
+    return _zipped(files)
 
 
 def spec_of(job: TrainingJob, key: str, package: bytes) -> bytes:
@@ -156,6 +181,15 @@ def spec_of(job: TrainingJob, key: str, package: bytes) -> bytes:
 def canonical(value: object) -> bytes:
     """JSON whose bytes depend on the value alone."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _weights(job: TrainingJob, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PackageError(
+            f"{job.run}: network_weights {path} cannot be read ({error.strerror}): put the file back there."
+        ) from error
 
 
 def _picture(cells: NDArray[np.uint8], size: int) -> bytes:

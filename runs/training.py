@@ -28,7 +28,7 @@ from runs.notes import with_line
 from runs.package import REPEATS, PackageError, plan_of, version_of
 from runs.tasks import is_lost, launch, reconcile
 
-__all__ = ["ActError", "cancel", "close", "create_run", "new_job", "reconcile", "start"]
+__all__ = ["ActError", "cancel", "caption_problems", "close", "create_run", "new_job", "reconcile", "start"]
 
 MODEL_TYPES = {Family.SD15: "SD15", Family.SDXL: "SDXL", Family.MINIATURE: "other"}
 MOST_HOURS = 48.0  # of rented machines for one job
@@ -62,7 +62,7 @@ def create_run(
         *([f"repeats is {repeats}; give 1 or more"] if repeats < 1 else []),
         *(f"{found.key}: {found.detail}: {found.mend}" for found in lint(config) if found.level == "error"),
         *_weights_problems(config, model),
-        *_caption_problems(captions),
+        *caption_problems(captions),
     ]
     if problems:
         raise ActError(f"The run {name!r} was not created: " + "; ".join(problems) + ".")
@@ -255,7 +255,8 @@ def _weights_problems(config: Config, base: BaseModel) -> list[str]:
     return []
 
 
-def _caption_problems(version: CaptionVersion) -> list[str]:
+def caption_problems(version: CaptionVersion) -> list[str]:
+    """What in its captions keeps a version from being trained on; empty where nothing does."""
     try:
         found = check(load_pairs(version), blocking=settings.BLOCKING_CAPTION_FINDINGS)
     except CaptionVersionError as error:
@@ -275,7 +276,7 @@ def _rentable(run: TrainingRun, version: CaptionVersion, config: str, max_hours:
             for found in lint(read_config(config))
             if found.level == "error"
         ),
-        *_caption_problems(version),
+        *caption_problems(version),
     ]
     if problems:
         raise ActError(f"{run} is not sent to a rented machine: " + "; ".join(problems) + ".")

@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from runs.pod import watch
 from runs.pod.place import Over, Place
@@ -20,11 +21,23 @@ def set_up(place: Place, trainer: dict[str, Any], log: Path) -> tuple[Path, str]
     home = place.volume / "kohya" / commit
     home.parent.mkdir(parents=True, exist_ok=True)
     with (home.parent / f".{commit}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two pods of one volume do not share a kernel: the move into place decides
+        _hold(place, lock)  # two pods of one volume do not share a kernel: the move into place decides
         if not _is_whole(home, commit):
             _make(place, trainer, home, log)
     venv = home / ".venv" / "bin" / "python"
     return home, str(venv) if venv.is_file() else sys.executable
+
+
+def _hold(place: Place, lock: IO[str]) -> None:
+    """Wait for the lock no longer than the job has time. A holder that dies lets go of it."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            watch.check(place)
+            time.sleep(watch.LOOK)
+        else:
+            return
 
 
 def _make(place: Place, trainer: dict[str, Any], home: Path, log: Path) -> None:

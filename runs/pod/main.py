@@ -43,11 +43,13 @@ def _do(place: Place) -> None:
         starts = _count_start(place)
         spec = place.spec()
         status = Status(place, int(spec["epochs"]))
+        status.tell(total_steps=status.facts["total_steps"] or int(spec["total_steps"]))
         status.start()
         status.event("start", start=starts)
         if starts > STARTS:
             raise Over("interrupted", f"Its container began {starts} times.")
         _work(place, spec, status)
+        status.tell(step=max(status.facts["step"], status.facts["total_steps"]))  # of a start that found all made
         over = Over("finished", f"{spec['epochs']} epochs in {_minutes(status)}.")
     except Over as end:
         over = end
@@ -65,6 +67,8 @@ def _work(place: Place, spec: dict[str, Any], status: Status) -> None:
     watch.check(place)
     if place.deadline - time.time() < LEAST_TIME:
         raise Over("interrupted", "There is no time left to begin.")
+    if status.gpu_trouble:  # another machine may have a sound one
+        raise Over("interrupted", f"{status.gpu_trouble}.")
     package = _unpack(place, spec)
     free, need = free_bytes(place.volume), int(spec["need_bytes"])
     if free < need:

@@ -33,7 +33,7 @@ class Status:
             "message": "",
         }
         self.phase = "preflight"
-        self.gpu = _gpu()
+        self.gpu, self.gpu_trouble = _gpu()
         self._since = time.monotonic()
         self._lock = threading.RLock()
         self._hashes: dict[tuple[str, int], dict[str, Any]] = {}
@@ -148,16 +148,21 @@ class Status:
         return content.count(b"\n")
 
 
-def _gpu() -> str:
-    """The GPU's name; "" where the machine shows none."""
+def _gpu() -> tuple[str, str]:
+    """The GPU's name, and why there is none to train on; both "" where no `nvidia-smi` could say."""
     try:
         found = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],  # noqa: S607
             capture_output=True,
             text=True,
             timeout=30,
-            check=True,
         )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.stdout.strip().splitlines()[0] if found.stdout.strip() else ""
+    except FileNotFoundError:
+        return "", ""
+    except (OSError, subprocess.SubprocessError) as error:
+        return "", f"nvidia-smi does not answer: {error}"
+    names = found.stdout.strip().splitlines()
+    if found.returncode or not names:
+        said = (found.stderr.strip() or found.stdout.strip() or "it names none").splitlines()[0]
+        return "", f"nvidia-smi shows no GPU: {said[:200]}"
+    return names[0], ""

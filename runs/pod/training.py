@@ -26,6 +26,7 @@ _TOTAL = re.compile(r"total optimization steps\b.*?: *(\d+)")
 _EPOCH = re.compile(r"^epoch (\d+)/(\d+)\s*$")
 _STATE = re.compile(r"-(\d{6})-state$")
 _FULL = ("No space left on device", "Disk quota exceeded")
+_SAVED = "model saved."  # kohya's last words
 _MEMORY = "CUDA out of memory"
 
 
@@ -39,6 +40,7 @@ class Trainer:
         self._tail: list[str] = []
         self._moved = time.monotonic()  # when a step or an epoch was last seen
         self._lost_at = -math.inf  # the step of the last point of the curve
+        self._loss: dict[str, Any] = {}  # the last one that was printed, as its event says it
         self._sizes: dict[str, int] = {}
 
     def carry_out(self, package: Path) -> None:
@@ -116,10 +118,13 @@ class Trainer:
             if not line:
                 return
         self._tail = [*self._tail[-40:], line]
-        if found := _TOTAL.search(line):
+        if line == _SAVED:
+            self._tell_loss()
+        elif found := _TOTAL.search(line):
             self.status.tell(total_steps=int(found[1]))
         elif found := _EPOCH.match(line):
             self._moved = time.monotonic()
+            self._tell_loss()  # the last of the epoch before
             self.status.tell(epoch=int(found[1]))
         elif "caching latents" in line.lower():
             self._moved = time.monotonic()
@@ -135,9 +140,17 @@ class Trainer:
             self.status.enter("training")
         value = _number(loss)
         self.status.tell(step=step, total_steps=total, loss=value, eta_seconds=_seconds(left))
-        if value is not None and step and step - self._lost_at >= total / LOSSES:
-            self._lost_at = step
-            self.status.event("loss", step=step, epoch=self.status.facts["epoch"], loss=value)
+        if value is None or not step:
+            return
+        self._loss = {"step": step, "epoch": self.status.facts["epoch"], "loss": value}
+        if step - self._lost_at >= total / LOSSES:
+            self._tell_loss()
+
+    def _tell_loss(self) -> None:
+        """Put the last loss into the curve, where it is not there yet."""
+        if self._loss and self._loss["step"] != self._lost_at:
+            self._lost_at = self._loss["step"]
+            self.status.event("loss", **self._loss)
 
     def _publish(self, *, is_over: bool) -> None:
         """Put what is whole in place: its length is right, and it does not grow any more."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -226,3 +228,64 @@ def test_kohya_at_another_commit_is_not_used(volume, tmp_path) -> None:
     (home / ".punklab-whole").write_text(home.name)
     there.start(tmp_path / "c1")
     assert there.result()["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "said"),
+    [
+        ("echo NVIDIA H100", "finished", ""),
+        ("echo No devices were found >&2; exit 6", "interrupted", "nvidia-smi shows no GPU: No devices were found."),
+        ("exit 0", "interrupted", "nvidia-smi shows no GPU: it names none."),
+    ],
+)
+def test_a_machine_whose_gpu_does_not_answer_is_not_trained_on(
+    volume, tmp_path, monkeypatch, script, state, said
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+    (tools / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    there = volume()
+    there.start(tmp_path / "c1")
+    where = there.job / "result.json" if state == "finished" else there.job / "a1" / "result.json"
+    there.until(where.exists)
+    told = read_result(json.loads(where.read_text()))
+    assert told.state == state
+    if said:
+        assert told.reason == said
+        assert not (there.folder / "kohya").exists()
+    else:
+        assert told.gpu == "NVIDIA H100"
+
+
+def test_the_curve_has_each_epochs_last_loss_and_is_short(volume, tmp_path) -> None:
+    there = volume(steps_per_epoch=302, step_seconds=0.001)
+    there.start(tmp_path / "c1")
+    there.result()
+    losses, _, _ = read_events((there.job / "a1" / "events.jsonl").read_bytes())
+    assert {(302, 1), (604, 2), (906, 3)} <= {(step, epoch) for step, epoch, _ in losses}
+    assert len({step for step, _, _ in losses}) == len(losses) <= 500
+
+
+def test_a_start_that_finds_every_epoch_made_says_how_far_it_is(volume, tmp_path) -> None:
+    there = volume()
+    pod = there.start(tmp_path / "c1")
+    there.result()
+    there.kill(pod)
+    (there.job / "result.json").unlink()
+    there.start(tmp_path / "c2", attempt=2)
+    result = read_result(there.result())
+    assert (result.state, result.attempt, result.step, result.total_steps) == ("finished", 2, 30, 30)
+
+
+def test_a_wait_for_another_that_sets_kohya_up_ends_with_the_job(volume, tmp_path) -> None:
+    there = volume()
+    commit = there.spec["trainer"]["commit"]
+    (there.folder / "kohya").mkdir()
+    with (there.folder / "kohya" / f".{commit}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        there.start(tmp_path / "c1")
+        there.until(lambda: there.status().get("phase") == "setup")
+        (there.job / "control.json").write_text('{"cancel": true}')
+        assert there.result()["state"] == "cancelled"

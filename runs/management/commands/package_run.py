@@ -10,8 +10,8 @@ from django.db import transaction
 from punklab.files import write_whole
 from runs.config import ConfigError
 from runs.naming import UnknownRunError, find_run
-from runs.package import PackageError, build_package
-from runs.training import ActError, new_job
+from runs.package import PackageError, pack, version_of
+from runs.training import ActError, caption_problems, new_job
 
 
 class Command(BaseCommand):
@@ -25,8 +25,10 @@ class Command(BaseCommand):
         out: Path = options["out"]
         try:
             run = find_run(options["run"])
+            if problems := caption_problems(version_of(run)):
+                raise ActError(f"{run} was not packed: " + "; ".join(problems) + ".")
             with transaction.atomic():  # the job that it would be, with the same checks; none is left behind
-                content = build_package(new_job(run, backend="runpod"))
+                content = pack(new_job(run, backend="runpod"))
                 transaction.set_rollback(True)
             write_whole(out, content)
         except (ActError, ConfigError, PackageError, UnknownRunError) as error:
