@@ -165,7 +165,7 @@ class RunPodBackend:
         if not lease.machine:
             return ""
         with _saying():
-            return "\n".join(self._account().log_lines(lease.machine, tail=LOG_LINES))
+            return "\n".join(line.text for line in self._account().log_lines(lease.machine, tail=LOG_LINES))
 
     def _account(self) -> RunPod:
         if not settings.RUNPOD_API_KEY:
