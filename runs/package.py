@@ -155,7 +155,6 @@ def spec_of(job: TrainingJob, key: str, package: bytes) -> bytes:
     batch = max(1, int(effective(values, "train_batch_size") or 1))
     accumulated = max(1, int(effective(values, "gradient_accumulation_steps") or 1))
     epochs = job.run.epochs
-    checkpoint = CHECKPOINT_BYTES * max(1, job.run.network_dim or 32) // 32
     sha256 = hashlib.sha256(package).hexdigest()
     return canonical(
         {
@@ -171,11 +170,20 @@ def spec_of(job: TrainingJob, key: str, package: bytes) -> bytes:
                 "tag": settings.KOHYA_TAG,
                 "commit": settings.KOHYA_COMMIT,
             },
-            "need_bytes": checkpoint * (epochs + 2 * STATE_CHECKPOINTS) + settings.RUNPOD_NEED_BYTES,
-            "checkpoint_bytes": checkpoint,
+            "need_bytes": bytes_needed(job.run),
+            "checkpoint_bytes": _checkpoint_bytes(job.run),
             "stall_seconds": STALL_SECONDS,
         }
     )
+
+
+def bytes_needed(run: TrainingRun) -> int:
+    """What must be free on a volume for a run: its epochs, two saved states, and what every pod needs."""
+    return _checkpoint_bytes(run) * (run.epochs + 2 * STATE_CHECKPOINTS) + int(settings.RUNPOD_NEED_BYTES)
+
+
+def _checkpoint_bytes(run: TrainingRun) -> int:
+    return CHECKPOINT_BYTES * max(1, run.network_dim or 32) // 32
 
 
 def canonical(value: object) -> bytes:

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from runs.backends import rented_backend
 from runs.backends.base import Offer
+from runs.estimates import Estimate, estimates
 from runs.models import TrainingJob, TrainingRun
-from runs.offers import estimate
 from runs.spending import money, refusal, spent_on
 
 SHOWN = 5  # offers
@@ -35,13 +35,22 @@ def quote_for(run: TrainingRun, max_hours: float | None = None) -> Quote:
     offers = backend.offers(job)
     if not offers:
         return Quote(offers=[], lines=[], refusal=backend.why_none())
-    expected = estimate(run)
-    lines = [f"Expected: {expected.hours:.1f} hours ({expected.basis}), ended after {hours:g} hours at the latest."]
-    lines += [
-        f"{offer.gpu} in {offer.data_center} at {money(offer.price)} an hour, stock {offer.stock.lower()}: about "
-        f"{money(offer.price * Decimal(expected.hours))}, at most {money(offer.price * Decimal(hours))}."
-        for offer in offers[:SHOWN]
+    shown = offers[:SHOWN]
+    expected = estimates(run, {offer.gpu for offer in shown})
+    first = expected[offers[0].gpu]
+    lines = [
+        f"Expected: {first.hours:.1f} hours ({first.basis}), ended after {hours:g} hours at the latest. "
+        f"{first.need_bytes / 10**9:.0f} GB must be free on the volume.",
+        *(_line(offer, expected[offer.gpu], hours) for offer in shown),
     ]
     used = spent_on(job.leases.all()) if job.pk else Decimal(0)
     refused = refusal(used, offers[0].price, hours, timezone.now())
     return Quote(offers=offers, lines=lines, refusal=refused.sentence if refused else "")
+
+
+def _line(offer: Offer, expected: Estimate, hours: float) -> str:
+    return (
+        f"{offer.gpu} in {offer.data_center} at {money(offer.price)} an hour, stock {offer.stock.lower()}: about "
+        f"{expected.hours:.1f} hours and {money(offer.price * Decimal(expected.hours))}, "
+        f"at most {money(offer.price * Decimal(hours))}."
+    )
