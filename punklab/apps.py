@@ -11,7 +11,7 @@ class PunklabConfig(AppConfig):
     name = "punklab"
 
     def ready(self) -> None:
-        from punklab import checks  # noqa: F401, PLC0415 - registers the system checks
+        from punklab import checks, runpod_checks  # noqa: F401, PLC0415 - registers the system checks
 
         # The last app that has models: by then every table and permission is there.
         post_migrate.connect(_after_migrate, sender=apps.get_app_config("deployment"))

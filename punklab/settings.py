@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -181,10 +182,14 @@ RUNPOD_API_KEY = env.str("RUNPOD_API_KEY", "")
 RUNPOD_S3_ENDPOINT = env.str("RUNPOD_S3_ENDPOINT", "https://s3api-{dc}.runpod.io/")  # {dc}: the data centre
 RUNPOD_S3_ACCESS_KEY = env.str("RUNPOD_S3_ACCESS_KEY", "")
 RUNPOD_S3_SECRET_KEY = env.str("RUNPOD_S3_SECRET_KEY", "")
-RUNPOD_VOLUMES = env.json("RUNPOD_VOLUMES", default=[])  # [{"id": "...", "data_center": "EU-RO-1"}]
-RUNPOD_GPUS = env.list(
-    "RUNPOD_GPUS", default=["NVIDIA GeForce RTX 4090", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 3090"]
-)  # the preferred first
+try:
+    RUNPOD_VOLUMES = json.loads(env.str("RUNPOD_VOLUMES", "") or "[]")  # [{"id": "...", "data_center": "EU-RO-1"}]
+except ValueError:
+    raise ImproperlyConfigured(
+        'RUNPOD_VOLUMES is no JSON: it lists volumes, [{"id": "agv6w2qcg7", "data_center": "EU-RO-1"}]'
+    ) from None
+_GPUS = ["NVIDIA GeForce RTX 4090", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 3090"]
+RUNPOD_GPUS = [name.strip() for name in env.list("RUNPOD_GPUS", default=_GPUS)]  # the preferred first
 RUNPOD_IMAGE = env.str("RUNPOD_IMAGE", "runpod/pytorch:2.8.0-py3.11-cuda12.8.1-cudnn-devel-ubuntu22.04")
 RUNPOD_DISK_GB = env.int("RUNPOD_DISK_GB", 40)  # the container's own, which ends with it
 RUNPOD_NEED_BYTES = env.int("RUNPOD_NEED_BYTES", 15 * 10**9)  # free on the volume: base model, kohya and its packages
