@@ -49,7 +49,9 @@ def _make(place: Place, trainer: dict[str, Any], home: Path, log: Path) -> None:
     if needs := _needs(draft):
         listed = draft / ".punklab-requirements.txt"
         listed.write_text("\n".join(needs) + "\n", encoding="utf-8")
-        _run(place, [sys.executable, "-m", "venv", "--system-site-packages", str(draft / ".venv")], draft, log)
+        # The image's own pip serves: a Debian without python3-venv has none to put there.
+        argv = [sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", str(draft / ".venv")]
+        _run(place, argv, draft, log)
         python = str(draft / ".venv/bin/python")
         _run(place, [python, "-m", "pip", "install", "--quiet", "-r", str(listed)], draft, log)
     (draft / _MARK).write_text(commit)

@@ -18,7 +18,7 @@ class States:
     """The folders `NAME-000002-state` beside the epochs that the trainer writes; kohya writes them in place."""
 
     def __init__(self, output: Path) -> None:
-        self.output = output
+        self.output, self.kept = output, KEPT
 
     def mark(self, begun: int) -> None:
         """Mark what was saved before epoch `begun`: the trainer went on, so it had been written to the end."""
@@ -38,7 +38,8 @@ class States:
         return None
 
     def make_room(self) -> bool:
-        """Delete all but the newest marked state, and what the trainer left half written; say whether that was anything."""
+        """Delete all but the newest marked state, and keep one from now on; say whether anything was deleted."""
+        self.kept = 1
         marked = self._marked()
         found = [state for state in self._all() if state not in marked[-1:]]
         for state in found:
@@ -63,7 +64,7 @@ class States:
         if not marked:
             return
         for state in self._all():
-            if epoch_of(state) < epoch_of(marked[-1]) and state not in marked[-KEPT:]:
+            if epoch_of(state) < epoch_of(marked[-1]) and state not in marked[-self.kept :]:
                 shutil.rmtree(state, ignore_errors=True)
 
 
