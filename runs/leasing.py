@@ -156,5 +156,6 @@ class Leasing:
             young = lease.seen_at is None and lease.requested_at and now - lease.requested_at < self.patience.visibility
             if young or not is_gone(lease, now, self.patience):
                 return ""
-        Lease.objects.move(lease, State.RELEASED, come_from=(State.RELEASING,), released_at=now)
+        gone = now if any(deleted) else lease.missing_since or now  # it ended itself then
+        Lease.objects.move(lease, State.RELEASED, come_from=(State.RELEASING,), released_at=gone)
         return f"{lease} is given back."

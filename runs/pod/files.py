@@ -20,6 +20,7 @@ def write_json(path: Path, value: object) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
+    sync(path.parent)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -51,10 +52,11 @@ def is_whole(path: Path) -> bool:
             header = json.loads(file.read(length))
     except (OSError, ValueError):
         return False
-    if not isinstance(header, dict):
+    try:
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        return bool(ends) and size == 8 + length + max(ends)
+    except (AttributeError, IndexError, KeyError, TypeError):  # JSON, and no header
         return False
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    return bool(ends) and size == 8 + length + max(ends)
 
 
 def metadata_of(path: Path) -> dict[str, str]:
@@ -68,14 +70,24 @@ def free_bytes(volume: Path) -> int:
     """Bytes free on the volume: its own quota, which the file system does not show, where the file .quota names one."""
     free = shutil.disk_usage(volume).free
     with contextlib.suppress(OSError, ValueError):
-        free = min(free, int((volume / ".quota").read_text()) - _used(volume))
+        free = min(free, int((volume / ".quota").read_text()) - used_bytes(volume))
     return max(0, free)
 
 
-def _used(volume: Path) -> int:
+def used_bytes(folder: Path) -> int:
+    """Bytes in all files below a folder; 0 where there is none."""
     used = 0
-    for folder, _, names in os.walk(volume):
+    for inner, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                used += (Path(folder) / name).stat().st_size
+                used += (Path(inner) / name).lstat().st_size
     return used
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or a folder's list of names, to the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,16 @@ from typing import IO, Any
 
 from runs.pod import watch
 from runs.pod.place import Over, Place
+
+FETCHES = 3
+_MARK = ".punklab-whole"
+_TRUSTING = ("-c", "safe.directory=*")  # a volume's files may have another owner than the container's user
+_PACKAGE = re.compile(r"[<>=!~\[; ]")
+# What the pins of sd-scripts 0.9.1 (March 2025) lack on a newer image. Its own package is not installed: the script's
+# folder serves, and what lies there can be moved.
+_SELF = ("-e .", ".")
+_MENDED = {"bitsandbytes": "bitsandbytes==0.45.5"}  # 0.44.0 has no file for CUDA 12.6 and later
+_NUMPY = "numpy<2"  # opencv-python 4.8.1 does not import beside numpy 2
 
 
 def set_up(place: Place, trainer: dict[str, Any], log: Path) -> tuple[Path, str]:
@@ -41,45 +52,69 @@ def _hold(place: Place, lock: IO[str]) -> None:
 
 
 def _make(place: Place, trainer: dict[str, Any], home: Path, log: Path) -> None:
+    """Make it beside and move it into place, so that another machine sees it whole or not at all."""
     draft = home.with_name(f".{home.name}.{place.pod or os.getpid()}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     commit = str(trainer["commit"])
-    env = dict(os.environ) | {"GIT_TERMINAL_PROMPT": "0"}
-    steps = [
-        (place.volume, ["git", "clone", "--quiet", str(trainer["repository"]), str(draft)]),
-        (draft, ["git", "-c", "advice.detachedHead=false", "checkout", "--quiet", commit]),
-    ]
-    for cwd, argv in steps:
-        if watch.run(place, argv, cwd=cwd, env=env, log=log):
-            raise Over("interrupted", f"kohya could not be fetched: `{' '.join(argv[:3])}` failed, see trainer.log.")
-    needs = draft / "requirements.txt"
-    if needs.is_file() and needs.read_text(encoding="utf-8").strip():
-        # The venv is made where it will stay: its scripts hold their path. Until the mark is there it counts for nothing.
-        shutil.rmtree(home, ignore_errors=True)
-        os.replace(draft, home)
-        draft = home
-        for argv in (
-            [sys.executable, "-m", "venv", "--system-site-packages", str(draft / ".venv")],
-            [str(draft / ".venv/bin/python"), "-m", "pip", "install", "--quiet", "-r", "requirements.txt"],
-        ):
-            if watch.run(place, argv, cwd=draft, env=env, log=log):
-                raise Over("interrupted", "kohya's packages could not be installed, see trainer.log.")
-    (draft / ".punklab-whole").write_text(commit)
-    if draft != home:
-        shutil.rmtree(home, ignore_errors=True)
-        os.replace(draft, home)
-    if not _is_whole(home, commit):
+    _fetch(place, [str(trainer["repository"]), str(draft)], log)
+    _run(place, ["git", *_TRUSTING, "-C", str(draft), "checkout", "--quiet", "--detach", commit], draft, log)
+    if needs := _needs(draft):
+        listed = draft / ".punklab-requirements.txt"
+        listed.write_text("\n".join(needs) + "\n", encoding="utf-8")
+        # The image's own pip serves: a Debian without python3-venv has none to put there.
+        argv = [sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", str(draft / ".venv")]
+        _run(place, argv, draft, log)
+        python = str(draft / ".venv/bin/python")
+        _run(place, [python, "-m", "pip", "install", "--quiet", "-r", str(listed)], draft, log)
+    (draft / _MARK).write_text(commit)
+    if not _is_whole(draft, commit):
         raise Over("interrupted", f"kohya at {home.name} is not what its commit names.")
+    if not _is_whole(home, commit):  # another machine may have been faster
+        shutil.rmtree(home, ignore_errors=True)
+        os.replace(draft, home)
+    shutil.rmtree(draft, ignore_errors=True)
+
+
+def _needs(draft: Path) -> list[str]:
+    """kohya's requirements, mended; empty where it has none."""
+    try:
+        lines = (draft / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    wanted = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    wanted = [line for line in wanted if line not in _SELF]
+    mended = [_MENDED.get(_PACKAGE.split(line)[0].lower(), line) for line in wanted]
+    return [*dict.fromkeys([*mended, _NUMPY])] if wanted else []
+
+
+def _fetch(place: Place, what: list[str], log: Path) -> None:
+    for attempt in range(1, FETCHES + 1):
+        try:
+            _run(place, ["git", "clone", "--quiet", *what], place.volume, log)
+        except Over as over:
+            if over.state != "interrupted" or attempt == FETCHES:
+                raise
+            watch.check(place)
+            shutil.rmtree(what[-1], ignore_errors=True)
+            time.sleep(attempt)
+        else:
+            return
+
+
+def _run(place: Place, argv: list[str], cwd: Path, log: Path) -> None:
+    env = watch.children_env() | {"GIT_TERMINAL_PROMPT": "0"}
+    if watch.run(place, argv, cwd=cwd, env=env, log=log):
+        raise Over("interrupted", f"kohya could not be set up: `{' '.join(argv[:4])}` failed, see trainer.log.")
 
 
 def _is_whole(home: Path, commit: str) -> bool:
     """Whether it was made to the end, and holds that commit with nothing of it changed."""
     try:
-        if (home / ".punklab-whole").read_text() != commit:
+        if (home / _MARK).read_text() != commit:
             return False
         answers = [
             subprocess.run(  # noqa: S603
-                ["git", "-C", str(home), *argv],  # noqa: S607
+                ["git", *_TRUSTING, "-C", str(home), *argv],  # noqa: S607
                 capture_output=True,
                 text=True,
                 timeout=120,

@@ -9,32 +9,35 @@ import shutil
 import signal
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any, NoReturn
 
 from runs.pod import kohya, watch
-from runs.pod.files import free_bytes, read_json, sha256_of, write_json
+from runs.pod.files import free_bytes, read_json, sha256_of, used_bytes, write_json
+from runs.pod.leaving import Machine, say
 from runs.pod.place import Over, Place
+from runs.pod.states import States
 from runs.pod.status import Status
 from runs.pod.training import Trainer
 
 STARTS = 3  # of this attempt's container
-TRIES, PAUSE = 5, 5.0  # at deleting itself; seconds between two
+PAUSE, RESULT_WITHIN = 5.0, 300.0  # seconds between two tries at writing the result, and for all of them
 LEAST_TIME = 60.0  # seconds: less is not worth a beginning
 
 
 def main() -> NoReturn:
     """Do the job unless it is done, then delete this machine, then sleep: a program that ended would be started again."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the container is stopped: children end with us
-    place = Place.of(os.environ)
-    mine = place.mine / "result.json"
-    if not place.result.exists() and not mine.exists():
-        _do(place)
-    _leave(place)
+    machine = Machine.of(os.environ)
+    try:
+        place = Place.of(os.environ)
+        machine.leave_after(place.deadline)
+        if not place.result.exists() and not (place.mine / "result.json").exists():
+            _do(place)
+    except Exception as error:  # noqa: BLE001 - a volume that is not there, an environment that is none of ours
+        say(f"the program cannot begin: {type(error).__name__}: {error}")
+    machine.leave()
 
 
 def _do(place: Place) -> None:
@@ -57,9 +60,7 @@ def _do(place: Place) -> None:
         over = Over("interrupted", f"The program broke: {type(error).__name__}: {error}")
     if status is not None:
         status.enter("finishing")
-    _write_result(place, status, over)
-    if status is not None:
-        status.end()
+    _end(place, status, over)
 
 
 def _work(place: Place, spec: dict[str, Any], status: Status) -> None:
@@ -71,12 +72,18 @@ def _work(place: Place, spec: dict[str, Any], status: Status) -> None:
         raise Over("interrupted", f"{status.gpu_trouble}.")
     package = _unpack(place, spec)
     free, need = free_bytes(place.volume), int(spec["need_bytes"])
-    if free < need:
+    if free < need and free < (need := need - _there(place, spec)):
         raise Over("failed", f"The volume has {free / 1e9:.1f} GB free and the job needs {need / 1e9:.1f}: enlarge it.")
     status.enter("setup")
     home, python = kohya.set_up(place, spec["trainer"], place.mine / "trainer.log")
     status.enter("caching")
     Trainer(place, spec, status, home / "train_network.py", python).carry_out(package)
+
+
+def _there(place: Place, spec: dict[str, Any]) -> int:
+    """Bytes of what the job needs that lie on the volume already: `need_bytes` is of an empty one."""
+    kohyas = place.volume / "kohya" / str(spec["trainer"]["commit"])
+    return sum(used_bytes(folder) for folder in (place.folder, place.volume / "models", kohyas))
 
 
 def _unpack(place: Place, spec: dict[str, Any]) -> Path:
@@ -85,6 +92,7 @@ def _unpack(place: Place, spec: dict[str, Any]) -> Path:
     source = place.volume / str(wanted["key"])
     try:
         if sha256_of(source) != wanted["sha256"]:
+            source.unlink()  # named after its hash, so it is nothing: the site sends it again for the next machine
             raise Over("interrupted", "The package on the volume is not the one that was sent.")
         target = place.work / "package"
         shutil.rmtree(target, ignore_errors=True)
@@ -108,9 +116,30 @@ def _count_start(place: Place) -> int:
     return n
 
 
-def _write_result(place: Place, status: Status | None, over: Over) -> None:
+def _end(place: Place, status: Status | None, over: Over) -> None:
+    """Write how it ended, last of all. Where that cannot be written, the machine must not be paid for any longer."""
+    say(f"{over.state}: {over.reason}")
+    path = place.mine / "result.json" if over.state == "interrupted" else place.result
+    until = time.monotonic() + RESULT_WITHIN
+    while True:
+        try:
+            if status is None:
+                write_json(path, _result(place, status, over))
+            else:
+                status.end(lambda: write_json(path, _result(place, status, over)))
+        except OSError as error:
+            if time.monotonic() > until:
+                return
+            say(f"the result cannot be written: {error}")
+            States(place.output).make_room()
+            time.sleep(PAUSE)
+        else:
+            return
+
+
+def _result(place: Place, status: Status | None, over: Over) -> dict[str, Any]:
     facts = status.facts if status else {}
-    result = {
+    return {
         "version": 1,
         "job": place.job,
         "attempt": place.attempt,
@@ -124,50 +153,6 @@ def _write_result(place: Place, status: Status | None, over: Over) -> None:
         "files": status.files() if status else [],
         "ts": time.time(),
     }
-    path = place.mine / "result.json" if over.state == "interrupted" else place.result
-    while True:  # a full or absent volume: nothing else is worth doing before this
-        try:
-            write_json(path, result)
-        except OSError as error:
-            if time.time() > place.deadline:
-                return
-            print(f"the result cannot be written: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the pod's log
-            _make_room(place)
-            time.sleep(PAUSE)
-        else:
-            return
-
-
-def _make_room(place: Place) -> None:
-    for state in sorted(place.output.glob("*-state"))[:-1]:
-        shutil.rmtree(state, ignore_errors=True)
-
-
-def _leave(place: Place) -> NoReturn:
-    """Delete this machine with its own key; the site does it too. RFC 9110's DELETE: again is the same."""
-    for _ in range(TRIES):
-        if _delete_self(place):
-            break
-        time.sleep(PAUSE)
-    while True:
-        time.sleep(3600)
-
-
-def _delete_self(place: Place) -> bool:
-    parts = urllib.parse.urlsplit(place.api_url)
-    is_safe = parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if not (place.pod and place.key and is_safe):
-        return True
-    request = urllib.request.Request(  # noqa: S310
-        f"{place.api_url.rstrip('/')}/pods/{urllib.parse.quote(place.pod)}",
-        method="DELETE",
-        headers={"Authorization": f"Bearer {place.key}"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
-            return True
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
 
 
 def _minutes(status: Status) -> str:

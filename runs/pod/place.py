@@ -28,9 +28,7 @@ class Place:
     attempt: int
     spec_sha256: str
     deadline: float
-    api_url: str
     pod: str
-    key: str
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Place:
@@ -41,9 +39,7 @@ class Place:
             attempt=int(environment["LORA_ATTEMPT"]),
             spec_sha256=environment["LORA_SPEC_SHA256"],
             deadline=float(environment["LORA_DEADLINE"]),
-            api_url=environment.get("LORA_API_URL", ""),
             pod=environment.get("RUNPOD_POD_ID", ""),
-            key=environment.get("RUNPOD_API_KEY", ""),
         )
 
     @property

@@ -9,6 +9,7 @@ import re
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Status:
         self._since = time.monotonic()
         self._lock = threading.RLock()
         self._hashes: dict[tuple[str, int], dict[str, Any]] = {}
-        self._events = self._count_events()
+        self._events, self._is_torn = self._count_events()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -67,13 +68,15 @@ class Status:
 
     def event(self, kind: str, **facts: Any) -> None:
         """Append one line."""
-        with self._lock, contextlib.suppress(OSError):
-            self._events += 1
-            line = json.dumps({"n": self._events, "ts": time.time(), "kind": kind, **facts})
-            with (self.place.mine / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+        with self._lock, contextlib.suppress(OSError), (self.place.mine / "events.jsonl").open("ab") as file:
+            if self._is_torn:
+                file.write(b"\n")
+            self._is_torn = True
+            line = json.dumps({"n": self._events + 1, "ts": time.time(), "kind": kind, **facts})
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+            self._events, self._is_torn = self._events + 1, False
 
     def files(self) -> list[dict[str, Any]]:
         """The epochs that lie whole in `ckpt/`, of all attempts."""
@@ -82,15 +85,19 @@ class Status:
     def write(self) -> None:
         """Write `status.json` now."""
         with self._lock:
+            if self._over.is_set():
+                return
             self._clock()
             self._seq += 1
             with contextlib.suppress(OSError):
                 write_json(self.place.mine / "status.json", self._whole())
 
-    def end(self) -> None:
-        """Write a last time and no more."""
-        self._over.set()
-        self.enter("ended")
+    def end(self, write_result: Callable[[], None]) -> None:
+        """Write a last time, then the result, then nothing any more. Raises OSError of `write_result`, and goes on."""
+        with self._lock:  # the result is the last word: the site may empty the folder as soon as it is there
+            self.enter("ended")
+            write_result()
+            self._over.set()
 
     def _whole(self) -> dict[str, Any]:
         return {
@@ -135,17 +142,14 @@ class Status:
         told = metadata_of(path).get("ss_epoch", "")
         return int(told) if told.isdecimal() else self.epochs
 
-    def _count_events(self) -> int:
-        self.place.mine.mkdir(parents=True, exist_ok=True)
-        path = self.place.mine / "events.jsonl"
+    def _count_events(self) -> tuple[int, bool]:
+        """How many lines there are, and whether a kill tore the last one."""
         try:
-            content = path.read_bytes()
+            content = (self.place.mine / "events.jsonl").read_bytes()
         except OSError:
-            return 0
-        if content and not content.endswith(b"\n"):  # a line torn by a kill
-            with path.open("ab") as file:
-                file.write(b"\n")
-        return content.count(b"\n")
+            return 0, False
+        is_torn = content != b"" and not content.endswith(b"\n")
+        return content.count(b"\n") + is_torn, is_torn
 
 
 def _gpu() -> tuple[str, str]:

@@ -6,28 +6,37 @@ import contextlib
 import math
 import os
 import re
-import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from runs.pod import watch
 from runs.pod.files import free_bytes, is_whole
 from runs.pod.place import Over, Place
+from runs.pod.states import States, epoch_of
 from runs.pod.status import Status
 
 TRIES = 3  # trainings in an attempt
 LOSSES = 400  # points of a whole training
-STATES_KEPT = 2
 _STEPS = re.compile(r"steps:.*?\|\s*(\d+)/(\d+) \[([\d:]+)<([\d:?]+).*?(?:avr_loss=([-\d.einfa+]+))?\]")
 _TOTAL = re.compile(r"total optimization steps\b.*?: *(\d+)")
 _EPOCH = re.compile(r"^epoch (\d+)/(\d+)\s*$")
-_STATE = re.compile(r"-(\d{6})-state$")
 _FULL = ("No space left on device", "Disk quota exceeded")
 _SAVED = "model saved."  # kohya's last words
-_MEMORY = "CUDA out of memory"
+_MEMORY = ("CUDA out of memory", "CUDA error: out of memory")
+_HOST = (  # this machine's fault: another may be sound
+    "No CUDA GPUs are available",
+    "Found no NVIDIA driver",
+    "CUDA driver version is insufficient",
+    "no CUDA-capable device is detected",
+    "busy or unavailable",
+    "uncorrectable ECC error",
+    "GPU is lost",
+)
+_NETWORK = ("We couldn't connect to", "Max retries exceeded", "Temporary failure in name resolution")
 
 
 class Trainer:
@@ -42,6 +51,9 @@ class Trainer:
         self._lost_at = -math.inf  # the step of the last point of the curve
         self._loss: dict[str, Any] = {}  # the last one that was printed, as its event says it
         self._sizes: dict[str, int] = {}
+        self._states = States(place.output)
+        self._begun = 0  # the epoch whose beginning this training has printed
+        self._made_room = False
 
     def carry_out(self, package: Path) -> None:
         """Train, again from the last state where the trainer dies."""
@@ -51,22 +63,24 @@ class Trainer:
             if not is_whole(path):  # torn by a kill
                 path.unlink()
         self._publish(is_over=True)
-        for attempt in range(1, TRIES + 1):
-            if self._has_all():
-                return
+        tries = 0
+        while self._missing() and tries < TRIES:
+            tries += 1
             code = self._train(package)
-            self._publish(is_over=True)
-            if code == 0 and self._has_all():
-                return
-            self._explain(code, attempt)
-        raise Over("failed", f"The trainer ended {TRIES} times before the last epoch: {self._last_line()}")
+            if self._missing():
+                self._explain(code)
+        if self._missing():
+            # Where what it needs could not be had over the network, another machine may have it.
+            state = "interrupted" if self._said(_NETWORK) else "failed"
+            raise Over(state, f"The trainer ended {TRIES} times before the last epoch: {self._last_line()}")
+        self._states.drop_last()
 
     def _train(self, package: Path) -> int:
-        self._moved = time.monotonic()
+        self._moved, self._begun, self._tail = time.monotonic(), 0, []
         child = subprocess.Popen(  # noqa: S603
             self._argv(package),
             cwd=package,
-            env=dict(os.environ) | {"HF_HOME": str(self.place.volume / "models"), "PYTHONUNBUFFERED": "1"},
+            env=watch.children_env() | {"HF_HOME": str(self.place.volume / "models"), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -92,9 +106,10 @@ class Trainer:
         argv = [self.python, str(self.script), "--config_file", str(package / "training_config.toml")]
         argv += ["--train_data_dir", str(package / "train_data"), "--output_dir", str(self.place.output)]
         argv += ["--output_name", str(self.spec["output_name"]), "--save_state"]
-        if state := self._newest_state():
-            # Without skipping, kohya counts its steps from 0 again, and a second resumption would repeat epochs.
-            argv += ["--resume", str(state), "--skip_until_initial_step"]
+        if state := self._states.newest(below=self._missing()):
+            # A resumed kohya counts its steps from 0 into its next states, so that their own count would repeat epochs
+            # (sd-scripts 0.9.1, with --skip_until_initial_step too): the folder's name is right.
+            argv += ["--resume", str(state), "--initial_epoch", str(epoch_of(state) + 1)]
         return argv
 
     def _read(self, stream: IO[bytes]) -> None:
@@ -125,7 +140,8 @@ class Trainer:
         elif found := _EPOCH.match(line):
             self._moved = time.monotonic()
             self._tell_loss()  # the last of the epoch before
-            self.status.tell(epoch=int(found[1]))
+            self._begun = int(found[1])
+            self.status.tell(epoch=self._begun)
         elif "caching latents" in line.lower():
             self._moved = time.monotonic()
             self.status.enter("caching")
@@ -173,55 +189,43 @@ class Trainer:
             self.status.write()
             found = next((each for each in self.status.files() if each["name"] == path.name), None)
             self.status.event("checkpoint", file=found)
-        self._mark_states(is_over=is_over)
+        self._states.mark(self._begun)
 
-    def _mark_states(self, *, is_over: bool) -> None:
-        """A state is whole when the trainer has gone on after it; older ones than the last two go."""
-        states = self._states()
-        newest = states[-1] if states else None
-        for state in states:
-            has_gone_on = state != newest or (self.status.facts["epoch"] or 0) > _epoch_of(state)
-            if has_gone_on and not is_over:
-                (state / ".whole").touch()
-        whole = [state for state in states if (state / ".whole").exists()]
-        for state in states:
-            if whole and state not in whole[-STATES_KEPT:] and state < whole[-1]:
-                shutil.rmtree(state, ignore_errors=True)
+    def _missing(self) -> int:
+        """The first epoch, from 1, whose file is not in place whole; 0 where none is missing."""
+        name, epochs = str(self.spec["output_name"]), int(self.spec["epochs"])
+        names = [f"{name}-{epoch:06d}" for epoch in range(1, epochs)] + [name]  # kohya's last has no number
+        files = (self.place.ckpt / f"{each}.safetensors" for each in names)
+        return next((epoch for epoch, path in enumerate(files, start=1) if not is_whole(path)), 0)
 
-    def _states(self) -> list[Path]:
-        found = [path for path in self.place.output.glob("*-state") if path.is_dir() and _STATE.search(path.name)]
-        return sorted(found, key=_epoch_of)
-
-    def _newest_state(self) -> Path | None:
-        whole = [state for state in self._states() if (state / ".whole").exists()]
-        return whole[-1] if whole else None
-
-    def _has_all(self) -> bool:
-        return is_whole(self.place.ckpt / f"{self.spec['output_name']}.safetensors")
-
-    def _explain(self, code: int, attempt: int) -> None:
-        """Why the trainer ended; Over where another try would not help."""
-        said = "\n".join(self._tail)
-        if _MEMORY in said:
+    def _explain(self, code: int) -> None:
+        """Why the trainer ended; Over where another try on this machine would not help."""
+        if self._said(_MEMORY):
             raise Over(
                 "failed",
                 "The GPU's memory did not suffice: lower train_batch_size or resolution, or take a larger GPU.",
             )
-        if any(sign in said for sign in _FULL) or free_bytes(self.place.volume) < int(self.spec["checkpoint_bytes"]):
-            states = self._states()
-            if attempt > 1 or len(states) < 2:
+        if self._said(_HOST):
+            raise Over("interrupted", f"The machine's GPU cannot be used: {self._last_line()}")
+        if self._said(_FULL) or free_bytes(self.place.volume) < int(self.spec["checkpoint_bytes"]):
+            if self._made_room or not self._make_room():
                 raise Over("failed", "The volume is full: enlarge it, or delete what is not needed there.")
-            for state in states[:-1]:
-                shutil.rmtree(state, ignore_errors=True)
+            self._made_room = True
         self.status.problem(f"The trainer ended with {code} ({self._last_line()}); it is started again.")
+
+    def _make_room(self) -> bool:
+        """Delete what is no whole epoch and no state to go on from; say whether that was anything."""
+        torn = list(self.place.output.glob("*.safetensors"))  # what was whole is in place already
+        for path in torn:
+            path.unlink()
+        return self._states.make_room() or bool(torn)
+
+    def _said(self, signs: Sequence[str]) -> bool:
+        said = "\n".join(self._tail)
+        return any(sign in said for sign in signs)
 
     def _last_line(self) -> str:
         return self._tail[-1][:300] if self._tail else "it printed nothing"
-
-
-def _epoch_of(state: Path) -> int:
-    found = _STATE.search(state.name)
-    return int(found[1]) if found else 0
 
 
 def _number(text: str | None) -> float | None:

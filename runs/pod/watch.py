@@ -27,6 +27,11 @@ def check(place: Place) -> None:
         raise Over("interrupted", "The time that it was rented for is over.")
 
 
+def children_env() -> dict[str, str]:
+    """The environment for programs that are not ours: the machine's key is not their business."""
+    return {name: value for name, value in os.environ.items() if name != "RUNPOD_API_KEY"}
+
+
 def run(place: Place, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
     """Run a command that may take long and return its exit status; it is ended when the job is."""
     with log.open("ab") as file:

@@ -96,7 +96,7 @@ class Volume:
         return list(self.gate.asked)  # type: ignore[attr-defined]
 
     def start(
-        self, tmp: Path, *, attempt: int = 1, seconds: float = 600, spec_sha256: str = ""
+        self, tmp: Path, *, attempt: int = 1, seconds: float = 600, spec_sha256: str = "", **more: str
     ) -> subprocess.Popen[bytes]:
         """A pod's process, in a session of its own."""
         tmp.mkdir(parents=True, exist_ok=True)
@@ -113,6 +113,7 @@ class Volume:
             "LORA_API_URL": f"http://{host!s}:{port}",
             "RUNPOD_POD_ID": f"pod{len(self.pods) + 1}",
             "RUNPOD_API_KEY": "pods-own",
+            **more,
         }
         pod = subprocess.Popen([sys.executable, str(self.program)], env=env, start_new_session=True)
         self.pods.append(pod)
