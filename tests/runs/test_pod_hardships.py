@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runs.pod import leaving
 from runs.pod.files import is_whole, used_bytes
 from runs.pod.leaving import Machine
 from runs.pod.states import States
@@ -195,7 +194,7 @@ def test_kohyas_packages_are_mended_and_found_where_it_is_moved(tmp_path) -> Non
 
 @pytest.mark.parametrize("url", ["http://api.example.org/v2", "ftp://127.0.0.1", ""])
 def test_the_key_goes_over_https_alone(monkeypatch, url) -> None:
-    monkeypatch.setattr(leaving.urllib.request, "urlopen", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("asked"))
     assert not Machine(api_url=url, pod="pod1", key="secret").give_back()
 
 
@@ -212,8 +211,8 @@ def test_a_provider_that_does_not_answer_is_asked_until_it_does(monkeypatch) -> 
         if not answers:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(leaving.urllib.request, "urlopen", ask)
-    monkeypatch.setattr(leaving.time, "sleep", pause)
+    monkeypatch.setattr("urllib.request.urlopen", ask)
+    monkeypatch.setattr("time.sleep", pause)
     with pytest.raises(KeyboardInterrupt):
         Machine(api_url="https://api.example.org/v2", pod="pod1", key="secret").leave()
     assert pauses == [10.0, 20.0, 300.0]
