@@ -221,7 +221,7 @@ def test_a_provider_that_does_not_answer_is_asked_until_it_does(monkeypatch) -> 
 def test_a_program_that_hangs_past_its_deadline_is_not_paid_for(volume, tmp_path, monkeypatch) -> None:
     there = volume()
     host, port = there.gate.server_address[:2]
-    monkeypatch.setattr(leaving, "GRACE", 0.1)
+    monkeypatch.setattr("runs.pod.leaving.GRACE", 0.1)
     Machine(api_url=f"http://{host}:{port}", pod="pod9", key="own").leave_after(time.time())
     assert there.until(lambda: there.deletions) == [("/pods/pod9", "Bearer own")]
 
