@@ -11,10 +11,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.db.models import Q
@@ -65,7 +66,7 @@ class ControlLoop:
         site()
         if not self._hold():
             return ""
-        said = [self._safely(job, lambda job=job: self.leasing.renting.want(job)) for job in self._jobs_without_lease()]
+        said = [self._safely(job, partial(self.leasing.renting.want, job)) for job in self._jobs_without_lease()]
         leases = list(Lease.objects.open().filter(job__backend=self.backend.name).select_related("job__run", "job__by"))
         machines = self._look() if leases or self._is_time_to_reap() else None
         if machines is not None:
@@ -78,7 +79,7 @@ class ControlLoop:
             said.append(
                 self._safely(
                     lease,
-                    lambda lease=lease: self._step(lease, machines, reports.get(lease.pk), known[lease.job.run_id]),
+                    partial(self._step, lease, machines, reports.get(lease.pk), known[lease.job.run_id]),
                 )
             )
         said += self._wind_up()
@@ -151,10 +152,13 @@ class ControlLoop:
 
     def _report(self, lease: Lease) -> Report | None:
         try:
-            return self.backend.report(lease)
+            report = self.backend.report(lease)
         except BackendError as error:
             logger.warning("%s: %s", lease, error)
             return None
+        if report.trouble:
+            logger.warning("%s writes what cannot be read: %s", lease, report.trouble)
+        return report
 
     def _known(self, leases: Sequence[Lease]) -> Mapping[int, Mapping[str, int | None]]:
         """The epochs' files that are here, by run."""
@@ -176,7 +180,7 @@ class ControlLoop:
         jobs = TrainingJob.objects.filter(backend=self.backend.name, status=Status.COLLECTING).select_related(
             "run", "by"
         )
-        return [self._safely(job, lambda job=job: self._wind_up_one(job)) for job in jobs if self._hold()]
+        return [self._safely(job, partial(self._wind_up_one, job)) for job in jobs if self._hold()]
 
     def _wind_up_one(self, job: TrainingJob) -> str:
         lease = job.leases.exclude(machine="").select_related("job__run").order_by("-attempt").first()
@@ -189,7 +193,7 @@ class ControlLoop:
         done = done.exclude(machine="").filter(job__status__in=TrainingJob.FINAL)
         done = done.filter(Q(job__status=Status.FINISHED) | Q(job__ended_at__lt=now - self.patience.keep))
         done = done.exclude(job__run__jobs__in=TrainingJob.objects.unfinished()).select_related("job__run")
-        return [self._safely(lease, lambda lease=lease: self._empty_one(lease, now)) for lease in done]
+        return [self._safely(lease, partial(self._empty_one, lease, now)) for lease in done]
 
     def _empty_one(self, lease: Lease, now: datetime) -> str:
         job = lease.job
@@ -200,14 +204,17 @@ class ControlLoop:
         Lease.objects.filter(pk=lease.pk).update(emptied_at=now)
         return f"{lease}: its folder on {lease.volume} is deleted."
 
-    def _safely(self, row: object, act: object) -> str:
-        """One job's trouble must not keep the others waiting."""
-        assert callable(act)
+    def _safely(self, row: object, act: Callable[[], str]) -> str:
+        """One job's trouble must not keep the others waiting: their machines cost money meanwhile."""
         try:
-            return str(act())
+            return act()
+        except (OperationalError, InterfaceError):
+            raise
         except BackendError as error:
             logger.warning("%s: %s", row, error)
-            return ""
+        except Exception:
+            logger.exception("%s: its step broke", row)
+        return ""
 
 
 def is_controlled() -> bool:

@@ -41,7 +41,13 @@ class Leasing:
             return self.renting.rent(lease)
         if lease.state == State.RELEASING:
             return self._release(lease, machines)
-        if lease.state == State.ACTIVE and lease.job.status in TrainingJob.FINAL:
+        if lease.state == State.REQUESTED:
+            return self.renting.look_for(lease, machines)
+        return self._use(lease, machines, report)
+
+    def _use(self, lease: Lease, machines: Sequence[Machine] | None, report: Report | None) -> str:
+        """An active machine."""
+        if lease.job.status in TrainingJob.FINAL:
             let_go(lease, "Its job had ended.")
             return f"{lease}: its job had ended."
         if report is not None:
@@ -49,11 +55,9 @@ class Leasing:
             if said := self._take_in(lease, report):
                 return said
         found = machines_of(lease, machines)
-        if lease.state == State.REQUESTED:
-            return self.renting.look_for(lease, machines, found)
-        if found:
-            return self._watch(lease, found[0], report)
-        return self._missed(lease, machines)
+        for extra in found[1:]:  # a request that was carried out twice
+            self.backend.release(extra.id)
+        return self._watch(lease, found[0], report) if found else self._missed(lease, machines)
 
     def _watch(self, lease: Lease, machine: Machine, report: Report | None) -> str:
         """An active machine that the provider lists."""
@@ -90,9 +94,14 @@ class Leasing:
     def _missed(self, lease: Lease, machines: Sequence[Machine] | None) -> str:
         """An active machine that the provider does not list, or did not say."""
         now = timezone.now()
-        if machines is None or not is_gone(lease, now, self.patience):
+        if machines is None or self._may_not_be_visible(lease, now) or not is_gone(lease, now, self.patience):
             return ""
         return self._interrupted(lease, "The machine vanished.")
+
+    def _may_not_be_visible(self, lease: Lease, now: datetime) -> bool:
+        """Whether a machine that was made may only not be listed yet."""
+        assert lease.requested_at is not None
+        return lease.seen_at is None and now - lease.requested_at < self.patience.visibility
 
     def _must_stop(self, lease: Lease, now: datetime) -> str:
         """Why the program is to end before it is done; "" where it is not."""
@@ -153,8 +162,7 @@ class Leasing:
         if not any(deleted):  # a machine that the provider does not know may only not be visible yet
             if listed or machines is None:
                 return ""
-            young = lease.seen_at is None and lease.requested_at and now - lease.requested_at < self.patience.visibility
-            if young or not is_gone(lease, now, self.patience):
+            if self._may_not_be_visible(lease, now) or not is_gone(lease, now, self.patience):
                 return ""
         gone = now if any(deleted) else lease.missing_since or now  # it ended itself then
         Lease.objects.move(lease, State.RELEASED, come_from=(State.RELEASING,), released_at=gone)

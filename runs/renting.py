@@ -13,7 +13,7 @@ from django.utils import timezone
 from runs.backends.base import Accepted, Backend, BackendError, Later, Machine, NoCapacity, Offer, Refused
 from runs.config import ConfigError
 from runs.following import decide_by_result
-from runs.lease_moves import MACHINES, Patience, back, decided, is_gone, say
+from runs.lease_moves import MACHINES, Patience, back, decided, is_gone, machines_of, say
 from runs.lease_names import attempt_of, leases_of_folder, name_of
 from runs.models import Lease, TrainingJob
 from runs.package import PackageError
@@ -44,7 +44,7 @@ class Renting:
             return decided(job, Status.ERRORED, f"{MACHINES} machines in turn did not finish it. The last: {last}")
         hours = hours_left(job, mine, now)
         if hours < 0.1:
-            return decided(job, Status.FAILED, f"Its {job.max_hours:g} hours of rented machines are used up.")
+            return decided(job, Status.FAILED, "The hours of rented machines that it may use are used up.")
         attempt = attempt_of(earlier)
         _, made = Lease.objects.get_or_create(
             name=name_of(job, attempt), defaults={"job": job, "attempt": attempt, "price": 0}
@@ -154,17 +154,14 @@ class Renting:
             come_from=(State.REQUESTED,),
             machine=machine.id,
             price=machine.price or lease.price,
-            seen_at=timezone.now(),
             missing_since=None,
         )
 
-    def look_for(self, lease: Lease, machines: Sequence[Machine] | None, found: Sequence[Machine]) -> str:
+    def look_for(self, lease: Lease, machines: Sequence[Machine] | None) -> str:
         """A machine that was asked for and not answered: adopt it by its name, or be sure that it never was."""
         now = timezone.now()
-        if found:
+        if found := machines_of(lease, machines):
             self._adopt(lease, found[0])
-            for extra in found[1:]:
-                self.backend.release(extra.id)
             return f"{lease} was found."
         assert lease.requested_at is not None
         if machines is None or now - lease.requested_at < max(self.patience.answer, self.patience.visibility):

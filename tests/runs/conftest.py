@@ -15,7 +15,10 @@ from django.db import connection
 
 from runs.backends import backend_of
 from runs.models import TrainingJob
+from tests.runs.pods import Volume
 from tests.runs.rented import Lab
+from tests.simulators.kohya import make_repository
+from tests.simulators.kohya.shapes import miniature_lora
 
 
 @pytest.fixture
@@ -72,3 +75,24 @@ def lab(db: None) -> Iterator[Lab]:
     """A controller and a provider of rented machines on a clock of the test's own."""
     with time_machine.travel(datetime(2026, 11, 2, 9, tzinfo=UTC), tick=False) as clock:
         yield Lab(clock)
+
+
+@pytest.fixture(scope="session")
+def kohya(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A stand-in for kohya's repository, and its commit."""
+    folder = tmp_path_factory.mktemp("kohya") / "sd-scripts"
+    return folder, make_repository(folder, *miniature_lora())
+
+
+@pytest.fixture
+def volume(tmp_path: Path, kohya: tuple[Path, str]) -> Iterator[Callable[..., Volume]]:
+    """Makes a network volume in a folder; its pods end with the test."""
+    made = []
+
+    def make(**facts: Any) -> Volume:
+        made.append(Volume(tmp_path / "volume", *kohya, **facts))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -125,6 +125,8 @@ class Provider:
         self.calls: dict[str, int] = {}
         self.down = False
         self.ends_itself = True
+        self.hidden = timedelta(0)  # after a machine was made
+        self.release_fails = 0  # of the next calls
         self.written_ever: dict[str, dict[str, str]] = {}  # folder, name, SHA-256
 
     # What a test looks at --------------------------------------------------------------------------------------------
@@ -179,6 +181,9 @@ class Provider:
 
     def release(self, machine: str) -> bool:
         self._call("release")
+        if self.release_fails:
+            self.release_fails -= 1
+            raise BackendError("release: no answer.")
         for pod in self.live():
             if pod.id == machine:
                 if pod.visible_after and timezone.now() < pod.visible_after:
@@ -253,6 +258,8 @@ class Provider:
             deadline=lease.deadline_at,
             epochs=lease.job.run.epochs,
         )
+        if self.hidden:
+            pod.visible_after = now + self.hidden
         if self.faults and self.faults.random() < 0.3:
             pod.visible_after = now + timedelta(seconds=self.faults.uniform(0, 120))
         if self.faults and self.faults.random() < 0.5:

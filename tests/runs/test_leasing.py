@@ -293,3 +293,37 @@ def test_the_price_is_the_providers_own(lab) -> None:
     job = rented_job(epochs=1)
     lab.until(lambda: bool(lab.provider.live()))
     assert Lease.objects.get(job=job).price == PRICE
+
+
+def test_a_machine_that_is_listed_late_is_waited_for(lab) -> None:
+    job = rented_job(epochs=1)
+    lab.provider.BOOT = 300.0
+    lab.provider.hidden = timedelta(minutes=3)
+    lab.until_over(job)
+    assert (job.status, len(lab.provider.pods), Lease.objects.count()) == (Status.FINISHED, 1, 1)
+
+
+def test_a_second_machine_of_a_name_is_given_back_though_it_fails_at_first(lab) -> None:
+    job = rented_job()
+    lab.provider.answers = ["twice"]
+    lab.loop.tick()
+    lab.provider.release_fails = 2
+    for _ in range(4):
+        lab.pass_(TICK)
+        lab.loop.tick()
+    assert len(lab.provider.live()) == 1
+    lab.until_over(job)
+    assert job.status == Status.FINISHED
+
+
+def test_a_job_whose_step_breaks_keeps_no_other_from_its_machine(lab, monkeypatch) -> None:
+    broken, sound = rented_job(), rented_job()
+    submit = lab.provider.submit
+
+    def break_one(lease):
+        if lease.job_id == broken.pk:
+            raise OSError("the disk is gone")
+        return submit(lease)
+
+    monkeypatch.setattr(lab.provider, "submit", break_one)
+    lab.until(lambda: is_running(sound))

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -22,25 +21,6 @@ from tests.simulators.kohya import make_repository
 from tests.simulators.kohya.shapes import miniature_lora
 
 POD = Path(__file__).parents[2] / "runs" / "pod"
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("kohya") / "sd-scripts"
-    return folder, make_repository(folder, *miniature_lora())
-
-
-@pytest.fixture
-def volume(tmp_path, repository) -> Iterator[Callable[..., Volume]]:
-    made = []
-
-    def make(**facts) -> Volume:
-        made.append(Volume(tmp_path / "volume", *repository, **facts))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 def begun(there: Volume, attempt: int = 1) -> list[int]:

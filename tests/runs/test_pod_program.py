@@ -7,8 +7,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,27 +16,6 @@ from runs.pod.files import is_whole
 from runs.pod_program import program
 from runs.pod_reports import read_events, read_result, read_status
 from tests.runs.pods import Volume
-from tests.simulators.kohya import make_repository
-from tests.simulators.kohya.shapes import miniature_lora
-
-
-@pytest.fixture(scope="session")
-def repository(tmp_path_factory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("kohya") / "sd-scripts"
-    return folder, make_repository(folder, *miniature_lora())
-
-
-@pytest.fixture
-def volume(tmp_path, repository) -> Iterator[Callable[..., Volume]]:
-    made = []
-
-    def make(**facts) -> Volume:
-        made.append(Volume(tmp_path / "volume", *repository, **facts))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 def names(volume: Volume) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +21,6 @@ from runs.lease_moves import Patience
 from runs.models import CaptionVersion, Controller, Lease, TrainingJob, TrainingRun
 from tests.conftest import SHARED
 from tests.factories import CONFIG, make_caption_version
-from tests.simulators.kohya import make_repository
-from tests.simulators.kohya.shapes import miniature_lora
 from tests.simulators.runpod import Simulator
 
 pytestmark = pytest.mark.django_db
@@ -85,12 +82,6 @@ class Lab:
 
     def standin(self, **facts: Any) -> None:
         (self.simulator.volume / "standin.json").write_text(json.dumps(facts))
-
-
-@pytest.fixture(scope="session")
-def kohya(tmp_path_factory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("kohya") / "sd-scripts"
-    return folder, make_repository(folder, *miniature_lora())
 
 
 @pytest.fixture
