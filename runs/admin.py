@@ -171,8 +171,8 @@ class TrainingRunAdmin(SavedFiltersAdmin, ActsAdmin, MirroredAdmin, MirroredFile
                 "plan": given["plan"] if "plan" in given else run_facts.plan_of(run),
                 "captions": given["captions"] if "captions" in given else run_facts.captions_of(run),
                 "curve": run_facts.curve_of(run),
-                "cost": run_facts.cost_of(run),
-                "rented": run_facts.rented_of(run),
+                "cost": (cost := run_facts.cost_of(run)),
+                "rented": run_facts.rented_of(run) if cost.is_rented else None,
                 "copies": run.copies.select_related("run")[:20],
                 "parameters": lines_of(run),
             }

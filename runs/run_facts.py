@@ -13,6 +13,7 @@ from django.db.models import F, FloatField, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce, Extract
 from django.utils import timezone
 
+from runs.backends import RENTED
 from runs.caption_findings import known_findings
 from runs.models import CaptionVersion, Lease, LossPoint, RunPlan, TrainingJob, TrainingRun
 from runs.spending import money, spent_on
@@ -62,6 +63,7 @@ class Cost:
     gpu: str
     platform: str
     n_jobs: int
+    is_rented: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +130,16 @@ def curve_of(run: TrainingRun) -> Curve | None:
 
 def cost_of(run: TrainingRun) -> Cost:
     """What the run took of machines; `rented_of` has what rented ones cost."""
-    jobs = TrainingJob.objects.filter(run=run, started_at__isnull=False).values_list("started_at", "ended_at")
-    seconds = [((ended or timezone.now()) - started).total_seconds() for started, ended in jobs if started]
+    jobs = list(TrainingJob.objects.filter(run=run).values_list("started_at", "ended_at", "backend"))
+    seconds = [((ended or timezone.now()) - started).total_seconds() for started, ended, _ in jobs if started]
     hours = sum(seconds) / 3600 if seconds else run.training_duration_hours
-    return Cost(hours=hours, gpu=run.gpu_type or "", platform=run.platform or "", n_jobs=len(seconds))
+    return Cost(
+        hours=hours,
+        gpu=run.gpu_type or "",
+        platform=run.platform or "",
+        n_jobs=len(seconds),
+        is_rented=any(backend in RENTED for _, _, backend in jobs),
+    )
 
 
 def rented_of(run: TrainingRun) -> Rented | None:

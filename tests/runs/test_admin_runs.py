@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -9,11 +10,12 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from punklab import roles
 from runs.caption_findings import find
-from runs.models import CaptionVersion, TrainingImage, TrainingJob, TrainingRun
+from runs.models import CaptionVersion, Lease, TrainingImage, TrainingJob, TrainingRun
 from tests.factories import CAPTION, CONFIG, make_caption_version, make_job, make_run, make_user
 
 pytestmark = pytest.mark.django_db
@@ -262,3 +264,22 @@ def test_only_administrators_can_queue_a_failed_task_again(client) -> None:
     assert page.status_code == 200
     assert "resubmit" not in page.content.decode()
     assert roles.PUBLISHER in {group.name for group in page.wsgi_request.user.groups.all()}
+
+
+def test_a_rented_run_tells_its_machines_and_what_they_cost(client) -> None:
+    job = make_job(backend="runpod", status="running")
+    now = timezone.now()
+    Lease.objects.create(
+        job=job, name="lora-0a1b2c3d-1-1-a1", attempt=1, state="released", machine="pod1", gpu="NVIDIA RTX A5000",
+        data_center="EU-RO-1", volume="v", price="0.50", requested_at=now - timedelta(hours=3),
+        released_at=now - timedelta(hours=1), seconds={"training": 3600.0}, reason="The machine vanished.",
+    )  # fmt: skip
+    client.force_login(make_user("viewer"))
+    page = client.get(reverse("admin:runs_trainingrun_change", args=(job.run_id,))).content.decode()
+    assert "<strong>1.00 USD</strong> so far; 50 % of the paid time was no training" in page
+    assert "NVIDIA RTX A5000 in EU-RO-1, 2.00 h, 1.00 USD" in page
+    assert "The machine vanished." in page
+    assert (
+        "Rented machines"
+        not in client.get(reverse("admin:runs_trainingrun_change", args=(make_job().run_id,))).content.decode()
+    )
